@@ -1,0 +1,58 @@
+package authn
+
+import (
+	"time"
+
+	"github.com/ostiary/ostiary/internal/identity"
+)
+
+// Outcome is what a mechanism says about one request. The zero value rejects.
+type Outcome uint8
+
+const (
+	// Rejected: a credential of this mechanism was presented and is not valid, or could not be judged (a technical
+	// failure). The mechanisms after it are still asked (CHAIN-2), but anonymous is not (CHAIN-3).
+	Rejected Outcome = iota
+	// NoCredential: nothing of this mechanism was presented; the next one is asked.
+	NoCredential
+	// Accepted: the credential proves an identity.
+	Accepted
+)
+
+// Answer is a mechanism's verdict. The zero value rejects without a reason. Make one with Accept, Reject, Fail or
+// None.
+type Answer struct {
+	Outcome    Outcome
+	Credential *Credential // set exactly when Outcome is Accepted
+	Cause      error       // for the log, never for the client; set when Outcome is Rejected
+	// Failed marks a rejection for technical reasons: the credential may be good, but that could not be established.
+	Failed bool
+}
+
+// Accept answers that the request proves cred.
+func Accept(cred *Credential) Answer { return Answer{Outcome: Accepted, Credential: cred} }
+
+// Reject answers that a credential was presented and is bad; cause says why, for the log.
+func Reject(cause error) Answer { return Answer{Outcome: Rejected, Cause: cause} }
+
+// Fail answers that a credential was presented and could not be judged. Like every failure it ends as 401 unless
+// another mechanism accepts (CHAIN-9), but the log tells it apart from a bad credential.
+func Fail(cause error) Answer { return Answer{Outcome: Rejected, Cause: cause, Failed: true} }
+
+// None answers that the request holds no credential of this mechanism.
+func None() Answer { return Answer{Outcome: NoCredential} }
+
+// Credential is a credential that its mechanism has verified. Mechanisms may return the same one for many requests:
+// it is never changed after it was returned.
+type Credential struct {
+	ID        identity.CredentialID
+	Mechanism identity.Mechanism
+	// Identity is who the credential says the caller is, before policy: no group rules, no system:authenticated.
+	Identity identity.Identity
+	// NotBefore and NotAfter bound the time in which the credential was meant to be used: the certificate's validity,
+	// the token's iat and exp. The zero time means that the credential states none.
+	NotBefore, NotAfter time.Time
+	// Audiences are those the credential is good for, restricted to the request's target audiences; nil when the
+	// mechanism knows none (AUD-4).
+	Audiences []string
+}

@@ -1,0 +1,69 @@
+package authn
+
+import (
+	"context"
+	"crypto/tls"
+	"net/http"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/secret"
+)
+
+// Request is what mechanisms may see of one request, whichever way it came in: through the gate, or as a TokenReview
+// (then only Bearer, Source and Audiences are set, TR-2).
+type Request struct {
+	// TLS is the connection's state; nil where the request came over none.
+	TLS *tls.ConnectionState
+	// Conn carries what mechanisms remember for the life of the client's connection; nil where there is none to
+	// remember on.
+	Conn *Conn
+	// Header holds the request's headers as they arrived. Mechanisms read them only; stripping is the gateway's work.
+	Header http.Header
+	// Path is the decoded URL path as the cluster will see it.
+	Path string
+	// Source is the client's address.
+	Source netip.Addr
+	// Cluster names the cluster that the request is for.
+	Cluster string
+	// Audiences are the target audiences (AUD-1). Empty means that none were asked for and none are configured.
+	Audiences []string
+	// Now is the time of the decision; every comparison of one decision uses the same one.
+	Now time.Time
+}
+
+// Mechanism proves an identity from a whole request: a proxy's headers, a client certificate, anonymous access.
+type Mechanism interface {
+	Authenticate(ctx context.Context, r *Request) Answer
+}
+
+// TokenMechanism proves an identity from a bearer token, wherever the token was carried.
+type TokenMechanism interface {
+	AuthenticateToken(ctx context.Context, r *Request, token secret.String) Answer
+}
+
+// Conn is the memory of one client connection. The zero value is ready for use; it is safe for concurrent use, as
+// HTTP/2 runs many requests on one connection.
+type Conn struct {
+	certificate atomic.Pointer[any]
+}
+
+// Certificate returns what SetCertificate stored, or nil.
+func (c *Conn) Certificate() any {
+	if c == nil {
+		return nil
+	}
+	if stored := c.certificate.Load(); stored != nil {
+		return *stored
+	}
+	return nil
+}
+
+// SetCertificate remembers the client-certificate mechanism's verdict for this connection. On a nil Conn it does
+// nothing.
+func (c *Conn) SetCertificate(verdict any) {
+	if c != nil {
+		c.certificate.Store(&verdict)
+	}
+}

@@ -1,0 +1,213 @@
+// Package config reads what an operator wrote and turns it into what was checked. Configuration is the written form:
+// one YAML file, strictly decoded. Load returns the checked form, or every mistake at once with its path.
+package config
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// APIVersion and Kind are what every configuration file must start with.
+const (
+	APIVersion = "ostiary.dev/v1alpha1"
+	Kind       = "Configuration"
+)
+
+// Configuration is the whole of Ostiary's configuration. Nothing is on but what is written here (G-01). Relative file
+// names are relative to the folder of the configuration file. Every file named here is watched: a change applies
+// within a second, without a restart or a dropped request, and a bad one leaves the last good state in force.
+type Configuration struct {
+	// Must be "ostiary.dev/v1alpha1".
+	APIVersion string `json:"apiVersion"`
+	// Must be "Configuration".
+	Kind string `json:"kind"`
+	// Where clients connect.
+	Listen Listen `json:"listen"`
+	// Where operators and probes connect: /healthz, /readyz, /metrics. Left out, there is no such listener.
+	Admin *Admin `json:"admin,omitempty"`
+	// The API servers behind this gate. The first serves "/"; each serves "/clusters/<name>/" as well.
+	Clusters []Cluster `json:"clusters"`
+	// How callers may prove who they are. At least one mechanism must be named.
+	Authentication Authentication `json:"authentication"`
+	// Rules that change the groups of accepted identities, applied in order, each to what the one before left (G-11, G-21).
+	GroupRules []GroupRule `json:"groupRules,omitempty"`
+	// Where decisions are recorded.
+	AccessLog AccessLog `json:"accessLog,omitempty"`
+	// OpenTelemetry traces. Left out, there are none.
+	Tracing *Tracing `json:"tracing,omitempty"`
+}
+
+// Listen is the gate's own listener.
+type Listen struct {
+	// Host and port, for example ":6443" or "127.0.0.1:0" (a free port, which the log names).
+	Address string `json:"address"`
+	// The gate's server certificate and key, PEM.
+	TLS KeyPair `json:"tls"`
+	// Bounds on what one client may take. Zero values mean the defaults.
+	Limits Limits `json:"limits,omitempty"`
+	// How long requests under way may take to end after SIGTERM, before they are cut. Default 30s.
+	DrainTimeout metav1.Duration `json:"drainTimeout,omitempty"`
+}
+
+// Limits bounds what one client may take of the gate.
+type Limits struct {
+	// Open connections from one IP address. Default 1000.
+	ConnectionsPerSource int `json:"connectionsPerSource,omitempty"`
+	// Concurrent HTTP/2 streams on one connection. Default 250, so that one client-go client with many watches fits.
+	StreamsPerConnection int `json:"streamsPerConnection,omitempty"`
+	// Total size of a request's headers, in bytes. Default 1048576, what kube-apiserver takes (STR-7).
+	HeaderBytes int `json:"headerBytes,omitempty"`
+}
+
+// KeyPair is a certificate and its private key, both PEM files.
+type KeyPair struct {
+	// Certificate, followed by its intermediates.
+	CertFile string `json:"certFile"`
+	// Private key.
+	KeyFile string `json:"keyFile"`
+}
+
+// Admin is the listener for probes and metrics. It tells no names and no secrets.
+type Admin struct {
+	// Host and port.
+	Address string `json:"address"`
+	// Serve HTTPS with this certificate. Left out, plain HTTP is served.
+	TLS *KeyPair `json:"tls,omitempty"`
+}
+
+// Cluster is one API server behind the gate.
+type Cluster struct {
+	// Name in paths, logs and metrics: a DNS label, unique.
+	Name string `json:"name"`
+	// URL of the API server: https, host and optional port, no path.
+	Server string `json:"server"`
+	// The CAs that may have signed the API server's certificate, PEM. Required: the host's roots are never used.
+	CertificateAuthorityFile string `json:"certificateAuthorityFile"`
+	// Name to expect in the API server's certificate, where it differs from the URL's host.
+	TLSServerName string `json:"tlsServerName,omitempty"`
+	// How the caller's identity is handed on.
+	Identity UpstreamIdentity `json:"identity"`
+}
+
+// UpstreamIdentity is how a caller's identity is handed to the API server. Exactly one must be set.
+type UpstreamIdentity struct {
+	// As an authenticating proxy: X-Remote-* headers under a front-proxy client certificate. Preferred where the API
+	// server's --requestheader-* flags can be set: impersonation and audit stay native.
+	RequestHeader *KeyPair `json:"requestHeader,omitempty"`
+	// As Impersonate-* headers under the gate's own credential. Works on every cluster, managed ones too.
+	Impersonation *Impersonation `json:"impersonation,omitempty"`
+}
+
+// Impersonation is the gate's own access to a cluster where identities are handed on by impersonation.
+type Impersonation struct {
+	// Kubeconfig whose current context holds the gate's credential. Its server and CA are not used: those of the
+	// cluster are.
+	Kubeconfig string `json:"kubeconfig"`
+}
+
+// Authentication names the mechanisms that are on. What is left out is off.
+type Authentication struct {
+	// API audiences (AUD-1), kube-apiserver's --api-audiences. May be empty.
+	Audiences []string `json:"audiences,omitempty"`
+	// X.509 client certificates.
+	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
+	// Static token file.
+	StaticToken *StaticToken `json:"staticToken,omitempty"`
+	// JSON Web Tokens of OpenID Connect providers.
+	JWT *JWT `json:"jwt,omitempty"`
+	// Access without a credential.
+	Anonymous *Anonymous `json:"anonymous,omitempty"`
+}
+
+// MechanismPolicy restricts what a mechanism may bring in. It is judged after the credential was verified, in one
+// place for all mechanisms; a refusal ends the request.
+type MechanismPolicy struct {
+	// Networks (CIDR) from which the mechanism's credentials are accepted; empty means from anywhere (G-20).
+	AllowedNetworks []string `json:"allowedNetworks,omitempty"`
+	// User and group names starting with "system:" that the mechanism may carry. All others are refused. A trailing
+	// "*" stands for any ending.
+	AllowedSystemNames []string `json:"allowedSystemNames,omitempty"`
+}
+
+// ClientCertificate accepts X.509 client certificates.
+type ClientCertificate struct {
+	// PEM bundles of the CAs that may have signed them.
+	CAFiles []string `json:"caFiles"`
+	// Longest notAfter - notBefore that is accepted (G-06); 0 means no bound.
+	MaxLifetime     metav1.Duration `json:"maxLifetime,omitempty"`
+	MechanismPolicy `json:",inline"`
+}
+
+// StaticToken accepts the tokens of a CSV file: token, user, uid, groups, as Kubernetes defines it (FILE-1).
+type StaticToken struct {
+	// The CSV file.
+	File string `json:"file"`
+	// Accept entries whose token stands in clear text. Left out, only hashed entries are: see "ostiary config
+	// hash-tokens" (G-12).
+	AllowClearText  bool `json:"allowClearText,omitempty"`
+	MechanismPolicy `json:",inline"`
+}
+
+// JWT accepts JSON Web Tokens by Kubernetes' own AuthenticationConfiguration (CFG-1). Exactly one of file and
+// configuration must be set.
+type JWT struct {
+	// A file that holds an AuthenticationConfiguration of apiserver.config.k8s.io.
+	File string `json:"file,omitempty"`
+	// The same, written in place.
+	Configuration *RawObject `json:"configuration,omitempty"`
+	// Longest exp - iat that is accepted (G-27); 0 means no bound. A token without iat is refused where there is one.
+	MaxLifetime     metav1.Duration `json:"maxLifetime,omitempty"`
+	MechanismPolicy `json:",inline"`
+}
+
+// RawObject is a Kubernetes object kept as it was written.
+type RawObject struct {
+	raw []byte
+}
+
+// Anonymous lets callers in without a credential, as system:anonymous (ANON-1).
+type Anonymous struct {
+	// Decoded URL paths that anonymous callers may ask for, each exactly (ANON-4). Empty means all.
+	Paths []string `json:"paths,omitempty"`
+	// Networks (CIDR) from which anonymous access is given; empty means from anywhere.
+	AllowedNetworks []string `json:"allowedNetworks,omitempty"`
+}
+
+// GroupRule changes the groups of the identities it matches. All conditions that are set must hold; an empty
+// condition holds for everybody.
+type GroupRule struct {
+	// Name for logs and errors, unique.
+	Name string `json:"name"`
+	// Whom the rule is about.
+	Match GroupMatch `json:"match,omitempty"`
+	// Groups to remove; a trailing "*" stands for any ending. Removal comes first, then renaming, then adding.
+	Remove []string `json:"remove,omitempty"`
+	// Groups to rename: from exact name to new name.
+	Rename map[string]string `json:"rename,omitempty"`
+	// Groups to add at the end, if not there yet.
+	Add []string `json:"add,omitempty"`
+}
+
+// GroupMatch says whom a group rule is about. Within one list any entry may match; a trailing "*" stands for any
+// ending.
+type GroupMatch struct {
+	Users      []string `json:"users,omitempty"`
+	Groups     []string `json:"groups,omitempty"`
+	Mechanisms []string `json:"mechanisms,omitempty"`
+	Clusters   []string `json:"clusters,omitempty"`
+}
+
+// AccessLog is where decisions are recorded: one JSON object a line.
+type AccessLog struct {
+	// File to append to; it is reopened when it was moved away. Left out, lines go to standard output.
+	File string `json:"file,omitempty"`
+}
+
+// Tracing sends OpenTelemetry traces over OTLP/HTTP.
+type Tracing struct {
+	// URL of the collector, for example https://collector:4318.
+	Endpoint string `json:"endpoint"`
+	// The CAs that may have signed the collector's certificate, PEM. Left out, the host's roots.
+	CertificateAuthorityFile string `json:"certificateAuthorityFile,omitempty"`
+	// Share of requests to trace, out of a million. 0 means only those whose client asks for it by traceparent.
+	SamplingPerMillion int `json:"samplingPerMillion,omitempty"`
+}

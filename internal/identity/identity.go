@@ -1,0 +1,59 @@
+// Package identity holds the vocabulary that everything else speaks: who a caller is (Identity), by which credential
+// (CredentialID) and by which mechanism (Mechanism). It imports the standard library only.
+package identity
+
+import "slices"
+
+// Reserved names that Kubernetes itself gives to callers, see GRP-1, GRP-2 and ANON-1.
+const (
+	Anonymous            = "system:anonymous"
+	GroupAuthenticated   = "system:authenticated"
+	GroupUnauthenticated = "system:unauthenticated"
+	// ReservedPrefix starts every user and group name that belongs to Kubernetes itself.
+	ReservedPrefix = "system:"
+	// ExtraCredentialID is the extra key under which Kubernetes reports the credential id (X509-9, OIDC-17).
+	ExtraCredentialID = "authentication.kubernetes.io/credential-id"
+)
+
+// Identity is who a caller is: the Kubernetes user.Info. The zero value names nobody; the gateway refuses to forward it.
+//
+// An Identity is shared between requests once a mechanism has returned it and must not be changed; use Clone first.
+type Identity struct {
+	// Username is never empty for an identity that may be forwarded.
+	Username string
+	// UID is empty where the mechanism knows none.
+	UID string
+	// Groups keep the mechanism's order; duplicates are allowed, as in Kubernetes.
+	Groups []string
+	// Extra maps a key to its ordered values. Keys are kept exactly as the mechanism produced them.
+	Extra map[string][]string
+}
+
+// Clone returns a deep copy that may be changed freely.
+func (id *Identity) Clone() *Identity {
+	clone := &Identity{Username: id.Username, UID: id.UID, Groups: slices.Clone(id.Groups)}
+	if id.Extra != nil {
+		clone.Extra = make(map[string][]string, len(id.Extra))
+		for key, values := range id.Extra {
+			clone.Extra[key] = slices.Clone(values)
+		}
+	}
+	return clone
+}
+
+// IsAnonymous reports whether Kubernetes treats the identity as one that nobody vouched for: such connections are
+// closed after the answer on HTTP/2 (RESP-7).
+func (id *Identity) IsAnonymous() bool {
+	return id.Username == Anonymous || slices.Contains(id.Groups, GroupUnauthenticated)
+}
+
+// AddAuthenticated appends system:authenticated by Kubernetes' own rule (GRP-1 to GRP-3) and reports whether it did.
+// It changes the receiver, which must not be shared yet.
+func (id *Identity) AddAuthenticated() bool {
+	if id.Username == Anonymous ||
+		slices.Contains(id.Groups, GroupAuthenticated) || slices.Contains(id.Groups, GroupUnauthenticated) {
+		return false
+	}
+	id.Groups = append(slices.Clip(id.Groups), GroupAuthenticated)
+	return true
+}
