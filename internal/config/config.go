@@ -1,10 +1,4 @@
-// Package config reads what an operator wrote and turns it into what was checked. Configuration is the written form:
-// one YAML file, strictly decoded. Load returns the checked form, or every mistake at once with its path.
 package config
-
-import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-)
 
 // APIVersion and Kind are what every configuration file must start with.
 const (
@@ -31,7 +25,7 @@ type Configuration struct {
 	// Rules that change the groups of accepted identities, applied in order, each to what the one before left (G-11, G-21).
 	GroupRules []GroupRule `json:"groupRules,omitempty"`
 	// Where decisions are recorded.
-	AccessLog AccessLog `json:"accessLog,omitempty"`
+	AccessLog AccessLog `json:"accessLog,omitzero"`
 	// OpenTelemetry traces. Left out, there are none.
 	Tracing *Tracing `json:"tracing,omitempty"`
 }
@@ -43,18 +37,19 @@ type Listen struct {
 	// The gate's server certificate and key, PEM.
 	TLS KeyPair `json:"tls"`
 	// Bounds on what one client may take. Zero values mean the defaults.
-	Limits Limits `json:"limits,omitempty"`
-	// How long requests under way may take to end after SIGTERM, before they are cut. Default 30s.
-	DrainTimeout metav1.Duration `json:"drainTimeout,omitempty"`
+	Limits Limits `json:"limits,omitzero"`
+	// How long requests under way may take to end after SIGTERM, before they are cut: 1s to 24h. Default
+	// 30s.
+	DrainTimeout Duration `json:"drainTimeout,omitzero"`
 }
 
 // Limits bounds what one client may take of the gate.
 type Limits struct {
-	// Open connections from one IP address. Default 1000.
+	// Open connections from one IP address, 1 to 1000000. Default 1000.
 	ConnectionsPerSource int `json:"connectionsPerSource,omitempty"`
-	// Concurrent HTTP/2 streams on one connection. Default 250, so that one client-go client with many watches fits.
+	// Concurrent HTTP/2 streams on one connection, 1 to 10000. Default 250, so that one client-go client with many watches fits.
 	StreamsPerConnection int `json:"streamsPerConnection,omitempty"`
-	// Total size of a request's headers, in bytes. Default 1048576, what kube-apiserver takes (STR-7).
+	// Total size of a request's headers, in bytes, 4096 to 16777216. Default 1048576, what kube-apiserver takes (STR-7).
 	HeaderBytes int `json:"headerBytes,omitempty"`
 }
 
@@ -132,8 +127,8 @@ type MechanismPolicy struct {
 type ClientCertificate struct {
 	// PEM bundles of the CAs that may have signed them.
 	CAFiles []string `json:"caFiles"`
-	// Longest notAfter - notBefore that is accepted (G-06); 0 means no bound.
-	MaxLifetime     metav1.Duration `json:"maxLifetime,omitempty"`
+	// Longest notAfter - notBefore that is accepted (G-06), at least 1m; left out, there is no bound.
+	MaxLifetime     Duration `json:"maxLifetime,omitzero"`
 	MechanismPolicy `json:",inline"`
 }
 
@@ -154,14 +149,10 @@ type JWT struct {
 	File string `json:"file,omitempty"`
 	// The same, written in place.
 	Configuration *RawObject `json:"configuration,omitempty"`
-	// Longest exp - iat that is accepted (G-27); 0 means no bound. A token without iat is refused where there is one.
-	MaxLifetime     metav1.Duration `json:"maxLifetime,omitempty"`
+	// Longest exp - iat that is accepted (G-27), at least 1m; left out, there is no bound. A token without iat is
+	// refused where there is one.
+	MaxLifetime     Duration `json:"maxLifetime,omitzero"`
 	MechanismPolicy `json:",inline"`
-}
-
-// RawObject is a Kubernetes object kept as it was written.
-type RawObject struct {
-	raw []byte
 }
 
 // Anonymous lets callers in without a credential, as system:anonymous (ANON-1).
@@ -178,7 +169,7 @@ type GroupRule struct {
 	// Name for logs and errors, unique.
 	Name string `json:"name"`
 	// Whom the rule is about.
-	Match GroupMatch `json:"match,omitempty"`
+	Match GroupMatch `json:"match,omitzero"`
 	// Groups to remove; a trailing "*" stands for any ending. Removal comes first, then renaming, then adding.
 	Remove []string `json:"remove,omitempty"`
 	// Groups to rename: from exact name to new name.
@@ -190,10 +181,14 @@ type GroupRule struct {
 // GroupMatch says whom a group rule is about. Within one list any entry may match; a trailing "*" stands for any
 // ending.
 type GroupMatch struct {
-	Users      []string `json:"users,omitempty"`
-	Groups     []string `json:"groups,omitempty"`
+	// User names; a trailing "*" stands for any ending.
+	Users []string `json:"users,omitempty"`
+	// Group names as the rules before left them; a trailing "*" stands for any ending.
+	Groups []string `json:"groups,omitempty"`
+	// Mechanisms by which the caller came in: clientCertificate, staticToken, jwt or anonymous.
 	Mechanisms []string `json:"mechanisms,omitempty"`
-	Clusters   []string `json:"clusters,omitempty"`
+	// Names of clusters that the request is for, as in clusters[].name.
+	Clusters []string `json:"clusters,omitempty"`
 }
 
 // AccessLog is where decisions are recorded: one JSON object a line.
