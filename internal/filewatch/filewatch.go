@@ -35,15 +35,22 @@ type Watcher struct {
 	seen map[string]look
 }
 
-// New returns a watcher that has seen nothing: every file is new to it until Reset.
+// New returns a watcher of no files.
 func New() *Watcher { return &Watcher{seen: make(map[string]look)} }
 
-// Reset makes the files at paths, as they are now, the state that changes are measured against.
-func (w *Watcher) Reset(paths []string) {
-	w.seen = make(map[string]look, len(paths))
+// Reset changes the set of files to those at paths. Files that are new to the watcher count as unchanged from now on;
+// it reports whether there were any: whoever read them before they were watched should read them once more.
+func (w *Watcher) Reset(paths []string) (news bool) {
+	seen := make(map[string]look, len(paths))
 	for _, path := range paths {
-		w.seen[path] = inspect(path, look{})
+		before, known := w.seen[path]
+		if !known {
+			before, news = inspect(path, look{}), true
+		}
+		seen[path] = before
 	}
+	w.seen = seen
+	return news
 }
 
 // Wait returns when at least one of the files has changed and all of them have been the same for two looks in a row,
