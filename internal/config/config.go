@@ -11,15 +11,15 @@ const (
 // within a second, without a restart or a dropped request, and a bad one leaves the last good state in force.
 type Configuration struct {
 	// Must be "ostiary.dev/v1alpha1".
-	APIVersion string `json:"apiVersion"`
+	APIVersion string `json:"apiVersion" jsonschema:"enum=ostiary.dev/v1alpha1"`
 	// Must be "Configuration".
-	Kind string `json:"kind"`
+	Kind string `json:"kind" jsonschema:"enum=Configuration"`
 	// Where clients connect.
 	Listen Listen `json:"listen"`
 	// Where operators and probes connect: /healthz, /readyz, /metrics. Left out, there is no such listener.
 	Admin *Admin `json:"admin,omitempty"`
 	// The API servers behind this gate. The first serves "/"; each serves "/clusters/<name>/" as well.
-	Clusters []Cluster `json:"clusters"`
+	Clusters []Cluster `json:"clusters" jsonschema:"minItems=1"`
 	// How callers may prove who they are. At least one mechanism must be named.
 	Authentication Authentication `json:"authentication"`
 	// Rules that change the groups of accepted identities, applied in order, each to what the one before left (G-11, G-21).
@@ -40,17 +40,17 @@ type Listen struct {
 	Limits Limits `json:"limits,omitzero"`
 	// How long requests under way may take to end after SIGTERM, before they are cut: 1s to 24h. Default
 	// 30s.
-	DrainTimeout Duration `json:"drainTimeout,omitzero"`
+	DrainTimeout Duration `json:"drainTimeout,omitzero" jsonschema:"default=30s"`
 }
 
 // Limits bounds what one client may take of the gate.
 type Limits struct {
 	// Open connections from one IP address, 1 to 1000000. Default 1000.
-	ConnectionsPerSource int `json:"connectionsPerSource,omitempty"`
+	ConnectionsPerSource int `json:"connectionsPerSource,omitempty" jsonschema:"minimum=1,maximum=1000000,default=1000"`
 	// Concurrent HTTP/2 streams on one connection, 1 to 10000. Default 250, so that one client-go client with many watches fits.
-	StreamsPerConnection int `json:"streamsPerConnection,omitempty"`
+	StreamsPerConnection int `json:"streamsPerConnection,omitempty" jsonschema:"minimum=1,maximum=10000,default=250"`
 	// Total size of a request's headers, in bytes, 4096 to 16777216. Default 1048576, what kube-apiserver takes (STR-7).
-	HeaderBytes int `json:"headerBytes,omitempty"`
+	HeaderBytes int `json:"headerBytes,omitempty" jsonschema:"minimum=4096,maximum=16777216,default=1048576"`
 }
 
 // KeyPair is a certificate and its private key, both PEM files.
@@ -74,7 +74,7 @@ type Cluster struct {
 	// Name in paths, logs and metrics: a DNS label, unique.
 	Name string `json:"name"`
 	// URL of the API server: https, host and optional port, no path.
-	Server string `json:"server"`
+	Server string `json:"server" jsonschema:"pattern=^https://"`
 	// The CAs that may have signed the API server's certificate, PEM. Required: the host's roots are never used.
 	CertificateAuthorityFile string `json:"certificateAuthorityFile"`
 	// Name to expect in the API server's certificate, where it differs from the URL's host.
@@ -87,9 +87,9 @@ type Cluster struct {
 type UpstreamIdentity struct {
 	// As an authenticating proxy: X-Remote-* headers under a front-proxy client certificate. Preferred where the API
 	// server's --requestheader-* flags can be set: impersonation and audit stay native.
-	RequestHeader *KeyPair `json:"requestHeader,omitempty"`
+	RequestHeader *KeyPair `json:"requestHeader,omitempty" jsonschema:"oneof_required=requestHeader"`
 	// As Impersonate-* headers under the gate's own credential. Works on every cluster, managed ones too.
-	Impersonation *Impersonation `json:"impersonation,omitempty"`
+	Impersonation *Impersonation `json:"impersonation,omitempty" jsonschema:"oneof_required=impersonation"`
 }
 
 // Impersonation is the gate's own access to a cluster where identities are handed on by impersonation.
@@ -126,7 +126,7 @@ type MechanismPolicy struct {
 // ClientCertificate accepts X.509 client certificates.
 type ClientCertificate struct {
 	// PEM bundles of the CAs that may have signed them.
-	CAFiles []string `json:"caFiles"`
+	CAFiles []string `json:"caFiles" jsonschema:"minItems=1"`
 	// Longest notAfter - notBefore that is accepted (G-06), at least 1m; left out, there is no bound.
 	MaxLifetime     Duration `json:"maxLifetime,omitzero"`
 	MechanismPolicy `json:",inline"`
@@ -146,9 +146,9 @@ type StaticToken struct {
 // configuration must be set.
 type JWT struct {
 	// A file that holds an AuthenticationConfiguration of apiserver.config.k8s.io.
-	File string `json:"file,omitempty"`
+	File string `json:"file,omitempty" jsonschema:"oneof_required=file"`
 	// The same, written in place.
-	Configuration *RawObject `json:"configuration,omitempty"`
+	Configuration *RawObject `json:"configuration,omitempty" jsonschema:"oneof_required=configuration"`
 	// Longest exp - iat that is accepted (G-27), at least 1m; left out, there is no bound. A token without iat is
 	// refused where there is one.
 	MaxLifetime     Duration `json:"maxLifetime,omitzero"`
@@ -186,7 +186,7 @@ type GroupMatch struct {
 	// Group names as the rules before left them; a trailing "*" stands for any ending.
 	Groups []string `json:"groups,omitempty"`
 	// Mechanisms by which the caller came in: clientCertificate, staticToken, jwt or anonymous.
-	Mechanisms []string `json:"mechanisms,omitempty"`
+	Mechanisms []string `json:"mechanisms,omitempty" jsonschema:"enum=clientCertificate,enum=staticToken,enum=jwt,enum=anonymous"`
 	// Names of clusters that the request is for, as in clusters[].name.
 	Clusters []string `json:"clusters,omitempty"`
 }
@@ -204,5 +204,5 @@ type Tracing struct {
 	// The CAs that may have signed the collector's certificate, PEM. Left out, the host's roots.
 	CertificateAuthorityFile string `json:"certificateAuthorityFile,omitempty"`
 	// Share of requests to trace, out of a million. 0 means only those whose client asks for it by traceparent.
-	SamplingPerMillion int `json:"samplingPerMillion,omitempty"`
+	SamplingPerMillion int `json:"samplingPerMillion,omitempty" jsonschema:"minimum=0,maximum=1000000"`
 }

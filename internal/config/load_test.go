@@ -33,7 +33,7 @@ func folder(t *testing.T, edits ...string) string {
 // rewrite puts the example in place, with each old text replaced by the new one that follows it.
 func rewrite(t *testing.T, dir string, edits ...string) {
 	t.Helper()
-	text := configtest.Example
+	text := configtest.Example()
 	for i := 0; i < len(edits); i += 2 {
 		if !strings.Contains(text, edits[i]) {
 			t.Fatalf("the example does not contain %q", edits[i])
@@ -212,7 +212,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"attack 39: one CA for users and front proxy", []string{"{certFile: front.crt, keyFile: front.key}", "{certFile: alice.crt, keyFile: alice.key}"}, []string{"clusters[0].identity.requestHeader.certFile: any user's certificate may pass for the gate's"}},
 
 		// Mechanisms.
-		{"G-01: no mechanism", []string{configtest.Example[strings.Index(configtest.Example, "  clientCertificate:"):strings.Index(configtest.Example, "groupRules:")], "", "mechanisms: [jwt], ", ""}, []string{"authentication: at least one mechanism (clientCertificate, staticToken, jwt, anonymous)"}},
+		{"G-01: no mechanism", []string{configtest.Example()[strings.Index(configtest.Example(), "  clientCertificate:"):strings.Index(configtest.Example(), "groupRules:")], "", "mechanisms: [jwt], ", ""}, []string{"authentication: at least one mechanism (clientCertificate, staticToken, jwt, anonymous)"}},
 		{"no CA files", []string{"caFiles: [users-ca.crt]", "caFiles: []"}, []string{"authentication.clientCertificate.caFiles: at least one"}},
 		{"CA file twice", []string{"caFiles: [users-ca.crt]", "caFiles: [users-ca.crt, users-ca.crt]"}, []string{"authentication.clientCertificate.caFiles[1]: Duplicate"}},
 		{"key in a CA bundle", []string{"caFiles: [users-ca.crt]", "caFiles: [users-ca.crt, front.key]"}, []string{"authentication.clientCertificate.caFiles[1]: is a PRIVATE KEY, not a CERTIFICATE"}},
@@ -540,7 +540,7 @@ func TestDigests(t *testing.T) {
 }
 
 func TestParseDemandsAbsoluteFolder(t *testing.T) {
-	if _, err := config.Parse([]byte(configtest.Example), "x", "relative", time.Now()); err == nil {
+	if _, err := config.Parse([]byte(configtest.Example()), "x", "relative", time.Now()); err == nil {
 		t.Error("a relative folder was accepted")
 	}
 }

@@ -144,7 +144,7 @@ func FuzzParse(f *testing.F) {
 	if err := configtest.WriteAll(dir); err != nil {
 		f.Fatal(err)
 	}
-	f.Add(configtest.Example)
+	f.Add(configtest.Example())
 	f.Add("apiVersion: ostiary.dev/v1alpha1\nkind: Configuration\nlisten: {address: ':1', tls: {certFile: tls.crt, keyFile: tls.key}}\n" +
 		"clusters: [{name: a, server: 'https://a', certificateAuthorityFile: cluster-ca.crt, identity: {impersonation: {kubeconfig: gate.kubeconfig}}}]\n" +
 		"authentication: {anonymous: {}}\n")

@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	_ "embed"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -165,51 +166,8 @@ users:
 - {name: gate, user: {tokenFile: token}}
 `
 
-// Example is a configuration that uses every part, with files that WriteAll makes.
-const Example = `apiVersion: ostiary.dev/v1alpha1
-kind: Configuration
-listen:
-  address: 127.0.0.1:6443
-  tls: {certFile: tls.crt, keyFile: tls.key}
-admin:
-  address: 127.0.0.1:8080
-clusters:
-- name: prod
-  server: https://10.0.0.1:6443
-  certificateAuthorityFile: cluster-ca.crt
-  identity:
-    requestHeader: {certFile: front.crt, keyFile: front.key}
-- name: test
-  server: https://test.example
-  certificateAuthorityFile: cluster-ca.crt
-  tlsServerName: kubernetes
-  identity:
-    impersonation: {kubeconfig: gate.kubeconfig}
-authentication:
-  audiences: [api]
-  clientCertificate:
-    caFiles: [users-ca.crt]
-    maxLifetime: 24h
-    allowedNetworks: [10.0.0.0/8, "2001:db8::/32"]
-  staticToken:
-    file: tokens.csv
-    allowClearText: true
-  jwt:
-    file: authentication-configuration.yaml
-    maxLifetime: 1h
-    allowedSystemNames: ["system:serviceaccount:*"]
-  anonymous:
-    paths: [/livez, /readyz]
-groupRules:
-- name: contractors
-  match: {users: ["ext-*"], mechanisms: [jwt], clusters: [prod]}
-  remove: ["admin*"]
-  rename: {dev: developers}
-  add: [contractors]
-accessLog:
-  file: access.log
-tracing:
-  endpoint: https://collector:4318
-  certificateAuthorityFile: cluster-ca.crt
-  samplingPerMillion: 100
-`
+//go:embed example.yaml
+var example string
+
+// Example is a configuration that uses every part, with files that WriteAll makes. The reference shows it as well.
+func Example() string { return example }
