@@ -10,7 +10,6 @@ import (
 	"os/exec"
 	"strconv"
 	"sync"
-	"syscall"
 
 	utilexec "k8s.io/utils/exec"
 
@@ -75,12 +74,7 @@ func (c *container) command(ctx context.Context, args []string) *exec.Cmd {
 	cmd.Dir = c.dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + c.dir, "LC_ALL=C"}
 	cmd.SysProcAttr = process.Attributes()
-	cmd.Cancel = func() error {
-		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return err
-		}
-		return nil
-	}
+	cmd.Cancel = func() error { return process.KillGroup(cmd.Process.Pid) }
 	return cmd
 }
 
