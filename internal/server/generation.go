@@ -107,12 +107,8 @@ func authorityHint(checked *config.Checked) *x509.CertPool {
 func groupRules(written []config.GroupRule) []policy.GroupRule {
 	rules := make([]policy.GroupRule, 0, len(written))
 	for _, rule := range written {
-		mechanisms := make([]identity.Mechanism, 0, len(rule.Match.Mechanisms))
-		for _, name := range rule.Match.Mechanisms {
-			mechanisms = append(mechanisms, identity.Mechanism(name))
-		}
 		rules = append(rules, policy.GroupRule{
-			Name: rule.Name, Users: rule.Match.Users, Groups: rule.Match.Groups, Mechanisms: mechanisms, Clusters: rule.Match.Clusters,
+			Name: rule.Name, Users: rule.Match.Users, Groups: rule.Match.Groups, Mechanisms: rule.Match.Mechanisms, Clusters: rule.Match.Clusters,
 			Remove: rule.Remove, Rename: rule.Rename, Add: rule.Add,
 		})
 	}
