@@ -45,7 +45,7 @@ func jwt(username string, groups ...string) *authn.Credential {
 	return &authn.Credential{Mechanism: identity.JWT, Identity: identity.Identity{Username: username, Groups: groups}}
 }
 
-func refused(t *testing.T, got *identity.Identity, err error, want error, reason policy.Reason) {
+func refused(t *testing.T, got *identity.Identity, err error, want error, reason authn.Reason) {
 	t.Helper()
 	if got != nil || !errors.Is(err, want) {
 		t.Fatalf("identity %v, error %v: want no identity and %v", got, err, want)
