@@ -1,0 +1,136 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/frontproxy"
+	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/tlspolicy"
+)
+
+// The identity modes, as in the configuration.
+const (
+	modeRequestHeader = "requestHeader"
+	modeImpersonation = "impersonation"
+)
+
+const (
+	// dialTimeout bounds the TCP connect and, again, the TLS handshake to an API server. A client waits at most this
+	// long to learn that a cluster is gone.
+	dialTimeout = 10 * time.Second
+	// keepIdle is how many idle HTTP/1.1 connections to an API server are kept; HTTP/2 needs one.
+	keepIdle = 100
+	// idleUpstream closes upstream connections that nobody used, below kube-apiserver's own three minutes.
+	idleUpstream = 90 * time.Second
+)
+
+// upstream is one API server with its connections.
+type upstream struct {
+	gateway *gateway.Cluster
+	digest  config.Digest
+	close   func()
+}
+
+// upstreams connects the configured clusters; those that did not change are taken over with their open connections.
+func upstreams(clusters []config.CheckedCluster, previous *generation) ([]*upstream, error) {
+	var all []*upstream
+	var mistakes []error
+	for i := range clusters {
+		cluster := &clusters[i]
+		if same := previous.upstream(cluster); same != nil {
+			all = append(all, same)
+			continue
+		}
+		one, err := newUpstream(cluster)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("clusters[%d]: %w", i, err))
+			continue
+		}
+		all = append(all, one)
+	}
+	return all, errors.Join(mistakes...)
+}
+
+// upstream returns the connections of an unchanged cluster, or nil. g may be nil.
+func (g *generation) upstream(cluster *config.CheckedCluster) *upstream {
+	if g == nil {
+		return nil
+	}
+	for _, one := range g.clusters {
+		if one.gateway.Name == cluster.Name && one.digest == cluster.Digest {
+			return one
+		}
+	}
+	return nil
+}
+
+// newUpstream makes the connections of one cluster, in its identity mode.
+func newUpstream(cluster *config.CheckedCluster) (*upstream, error) {
+	switch {
+	case cluster.RequestHeader != nil:
+		return newFrontProxy(cluster), nil
+	case cluster.Impersonation != nil:
+		return newImpersonating(cluster)
+	default:
+		return nil, errors.New("no identity mode")
+	}
+}
+
+// newFrontProxy hands identities on as an authenticating proxy does: under a front-proxy certificate (GW-1).
+func newFrontProxy(cluster *config.CheckedCluster) *upstream {
+	general := newTransport(frontProxyTLS(cluster), http2)
+	upgrade := newTransport(frontProxyTLS(cluster), http1)
+	return &upstream{
+		digest: cluster.Digest,
+		gateway: &gateway.Cluster{
+			Name: cluster.Name, Server: cluster.Server, Mode: modeRequestHeader,
+			Transport: general, Upgrade: upgrade, Assert: frontproxy.Set,
+		},
+		close: func() {
+			general.CloseIdleConnections()
+			upgrade.CloseIdleConnections()
+		},
+	}
+}
+
+// frontProxyTLS trusts the cluster's CA alone and presents the front-proxy certificate (G-30).
+func frontProxyTLS(cluster *config.CheckedCluster) *tls.Config {
+	return tlspolicy.Client(cluster.Authorities.Pool(), cluster.TLSServerName, &cluster.RequestHeader.Certificate)
+}
+
+// protocol is what a transport speaks.
+type protocol bool
+
+const (
+	http2 protocol = true  // where the API server offers it
+	http1 protocol = false // only, as upgrades need (STR-1)
+)
+
+// newTransport returns a transport that goes to the API server directly: a proxy from the environment would see every
+// token that the gate does not.
+func newTransport(config *tls.Config, speaks protocol) *http.Transport {
+	t := &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSClientConfig:     config,
+		TLSHandshakeTimeout: dialTimeout,
+		MaxIdleConnsPerHost: keepIdle,
+		IdleConnTimeout:     idleUpstream,
+		DisableCompression:  true, // clients ask for compression themselves; the gate never looks inside
+		ForceAttemptHTTP2:   bool(speaks),
+	}
+	if speaks == http2 {
+		// A connection on which nothing comes back any more would hold every request that is put on it.
+		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout}
+	} else {
+		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	}
+	return t
+}
+
+func newImpersonating(*config.CheckedCluster) (*upstream, error) { return nil, errors.New("soon") }
