@@ -199,7 +199,7 @@ func TestRules(t *testing.T) {
 		{
 			name: "named tests: none, missing, and a method", apply: namedTests,
 			files: map[string]string{
-				"table.md":      tableHead + "| one | later |\n| two | `TestGone` |\n| three | `TestMethod` |\n| four `TestReal` | |\n",
+				"table.md":      tableHead + "| one | later |\n| two | `TestGone` |\n| three | `TestMethod` |\n| four `TestReal` | |\n| five | `TestReal/gone` |\n",
 				"a/a_test.go":   "package a\n\nfunc (s) TestMethod() {}\n\nfunc TestReal() {}\n",
 				"a/a.go":        "package a\n\nfunc TestGone() {}\n",
 				"a/b_test.go.x": "func TestGone()",
@@ -207,13 +207,14 @@ func TestRules(t *testing.T) {
 			want: []string{
 				"table.md: no test in the last column of \"one\"", "table.md: there is no test TestGone",
 				"table.md: there is no test TestMethod", "table.md: no test in the last column of \"four `TestReal`\"",
+				"table.md: there is no test TestReal/gone",
 			},
 		},
 		{
 			name: "named tests: in two modules, with a subtest", apply: namedTests,
 			files: map[string]string{
 				"table.md":        tableHead + "| one | `TestA/sub test`, `FuzzB` |\n\ntext\n",
-				"a/a_test.go":     "package a\n\nfunc TestA() {}\n",
+				"a/a_test.go":     "package a\n\nfunc TestA() { run(\"sub test\") }\n",
 				"e2e/b/b_test.go": "package b\n\nfunc FuzzB() {}\n",
 			},
 		},

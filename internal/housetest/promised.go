@@ -51,20 +51,10 @@ func Mechanisms(t *Tree) []string {
 }
 
 // NamedTests finds rows of the table in document that name no test in their last column, and names of tests that no
-// module has. A name may be followed by a slash and the name of a subtest, which is not looked for.
+// module has. A name may be followed by a slash and the name of a subtest, which must stand in a file with the test.
 func NamedTests(t *Tree, document string) []string {
-	tests := map[string]bool{}
-	for _, name := range t.goFiles() {
-		if !isTest(name) {
-			continue
-		}
-		for _, declaration := range t.parsed[name].Decls {
-			if function, ok := declaration.(*ast.FuncDecl); ok && function.Recv == nil {
-				tests[function.Name.Name] = true
-			}
-		}
-	}
-	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]*)(?:/[^`]*)?`")
+	files := t.tests()
+	named := regexp.MustCompile("`((?:Test|Fuzz)[A-Za-z0-9_]*)(?:/([^`]*))?`")
 	var findings []string
 	rows := tableRows(t.text(document))
 	if len(rows) == 0 {
@@ -77,12 +67,28 @@ func NamedTests(t *Tree, document string) []string {
 			findings = append(findings, fmt.Sprintf("%s: no test in the last column of %q", document, strings.TrimSpace(cells[0])))
 		}
 		for _, name := range names {
-			if !tests[name[1]] {
-				findings = append(findings, fmt.Sprintf("%s: there is no test %s", document, name[1]))
+			if !slices.ContainsFunc(files[name[1]], func(file string) bool { return strings.Contains(t.text(file), name[2]) }) {
+				findings = append(findings, fmt.Sprintf("%s: there is no test %s", document, strings.Trim(name[0], "`")))
 			}
 		}
 	}
 	return findings
+}
+
+// tests returns the files in which each test function of the tree is declared.
+func (t *Tree) tests() map[string][]string {
+	files := map[string][]string{}
+	for _, name := range t.goFiles() {
+		if !isTest(name) {
+			continue
+		}
+		for _, declaration := range t.parsed[name].Decls {
+			if function, ok := declaration.(*ast.FuncDecl); ok && function.Recv == nil {
+				files[function.Name.Name] = append(files[function.Name.Name], name)
+			}
+		}
+	}
+	return files
 }
 
 // tableRows returns the rows of the Markdown tables in text, without their headings.
