@@ -10,8 +10,7 @@ import (
 	"time"
 )
 
-// Writer is a Sink that writes one JSON object a line. Each line is one write, handed to the operating system before
-// Record returns: what was decided is on record even if the process is killed in the next moment.
+// Writer is a Sink that writes one JSON object a line, each in one write.
 type Writer struct{ handler slog.Handler }
 
 // NewWriter returns a sink that writes to w, which must take concurrent writes, as files do.

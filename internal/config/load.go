@@ -216,5 +216,5 @@ func (c *checker) digest(data []byte) Digest {
 	for _, path := range c.files {
 		parts = append(parts, []byte(path), c.contents[path].data)
 	}
-	return digestOf(parts...)
+	return DigestOf(parts...)
 }

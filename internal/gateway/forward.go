@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"sync"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/frontproxy"
@@ -18,11 +19,15 @@ import (
 // allocation of this size for each request.
 const copyBufferBytes = 32 << 10
 
+// flushInterval is the longest that bytes of an ordinary answer wait for more to come. Streams do not wait at all.
+const flushInterval = 20 * time.Millisecond
+
 // newProxy returns the part that carries requests whose identity is settled. Nothing in it can fail in a way that lets
 // a request through: Rewrite only copies, and identities are asserted by the transport.
 func newProxy(g *Gate, logger *slog.Logger) *httputil.ReverseProxy {
 	return &httputil.ReverseProxy{
 		Rewrite:        rewrite,
+		FlushInterval:  flushInterval,
 		Transport:      carrier{},
 		BufferPool:     &buffers{pool: sync.Pool{New: func() any { return new([copyBufferBytes]byte) }}},
 		ModifyResponse: observe,
@@ -64,10 +69,10 @@ func (carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := cluster.Assert(r.Header, x.acting); err != nil {
 		return nil, err
 	}
-	if x.upgrade != "" {
-		return cluster.Upgrade.RoundTrip(r)
+	if x.upgrade != "" || x.stream == nil && r.Body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		return cluster.HTTP1.RoundTrip(r)
 	}
-	return cluster.Transport.RoundTrip(r)
+	return cluster.HTTP2.RoundTrip(r)
 }
 
 // observe notes the API server's answer, and puts the gate in the way of a stream's bytes so that it can be ended.
@@ -75,6 +80,12 @@ func observe(response *http.Response) error {
 	x := exchangeFrom(response.Request.Context())
 	x.upstreamStatus = response.StatusCode
 	if x.stream == nil {
+		if response.ContentLength < 0 {
+			// The proxy would flush after every piece and start a goroutine to flush the headers. An answer that is no
+			// stream is written as a whole; should it dawdle all the same, flushInterval sees to it. The header that the
+			// client sees is another field, and stays.
+			response.ContentLength = 0
+		}
 		return nil
 	}
 	between := body{ReadCloser: response.Body, stream: x.stream, farewell: farewellFor(response, x.stream.watch, x.upgrade)}

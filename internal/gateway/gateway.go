@@ -97,7 +97,7 @@ func (g *Gate) Use(state *State) error {
 		return errors.New("gateway: a state needs an authenticator and a cluster")
 	}
 	for _, cluster := range state.Clusters {
-		if cluster.Transport == nil || cluster.Upgrade == nil || cluster.Assert == nil || cluster.Server == nil {
+		if cluster.HTTP1 == nil || cluster.HTTP2 == nil || cluster.Assert == nil || cluster.Server == nil {
 			return errors.New("gateway: cluster " + cluster.Name + " is not complete")
 		}
 	}

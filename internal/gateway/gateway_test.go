@@ -106,7 +106,7 @@ func newSetup(t *testing.T, api http.Handler, change ...func(*gateway.State)) *s
 	t.Cleanup(plain.CloseIdleConnections)
 	t.Cleanup(upgrade.CloseIdleConnections)
 	cluster := func(name string) *gateway.Cluster {
-		return &gateway.Cluster{Name: name, Server: server, Mode: "requestHeader", Transport: plain, Upgrade: upgrade, Assert: frontproxy.Set}
+		return &gateway.Cluster{Name: name, Server: server, Mode: "requestHeader", HTTP2: plain, HTTP1: upgrade, Assert: frontproxy.Set}
 	}
 	state := &gateway.State{
 		Authenticator: byToken{users: map[string]*identity.Identity{
@@ -401,7 +401,8 @@ func TestUnreachableCluster(t *testing.T) {
 	t.Parallel()
 	s := newSetup(t, http.HandlerFunc(echo), func(state *gateway.State) {
 		down := *state.Clusters[0]
-		down.Transport = roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("dial tcp 10.1.2.3: refused") })
+		refused := roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("dial tcp 10.1.2.3: refused") })
+		down.HTTP1, down.HTTP2 = refused, refused
 		state.Clusters[0] = &down
 	})
 	response, content := s.raw(t, "GET /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n")

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
@@ -106,12 +107,8 @@ func authorityHint(checked *config.Checked) *x509.CertPool {
 func groupRules(written []config.GroupRule) []policy.GroupRule {
 	rules := make([]policy.GroupRule, 0, len(written))
 	for _, rule := range written {
-		mechanisms := make([]identity.Mechanism, 0, len(rule.Match.Mechanisms))
-		for _, name := range rule.Match.Mechanisms {
-			mechanisms = append(mechanisms, identity.Mechanism(name))
-		}
 		rules = append(rules, policy.GroupRule{
-			Name: rule.Name, Users: rule.Match.Users, Groups: rule.Match.Groups, Mechanisms: mechanisms, Clusters: rule.Match.Clusters,
+			Name: rule.Name, Users: rule.Match.Users, Groups: rule.Match.Groups, Mechanisms: rule.Match.Mechanisms, Clusters: rule.Match.Clusters,
 			Remove: rule.Remove, Rename: rule.Rename, Add: rule.Add,
 		})
 	}
@@ -138,6 +135,20 @@ func (g *generation) expirations() map[string]time.Time {
 		}
 	}
 	return at
+}
+
+// files are all files that the generation follows from.
+func (g *generation) files() []string {
+	files := g.checked.Files()
+	for _, cluster := range g.clusters {
+		files = append(files, cluster.files...)
+	}
+	return files
+}
+
+// outdated reports whether something that the generation follows from has changed without the configuration saying so.
+func (g *generation) outdated() bool {
+	return slices.ContainsFunc(g.clusters, (*upstream).filesChanged)
 }
 
 // close lets go of the parts that next did not take over; next may be nil. Requests under way may still use them, so

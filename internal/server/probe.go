@@ -136,7 +136,7 @@ func probe(ctx context.Context, cluster *upstream) error {
 	if err := cluster.gateway.Assert(request.Header, nobody); err != nil {
 		return err
 	}
-	response, err := cluster.gateway.Transport.RoundTrip(request)
+	response, err := cluster.gateway.HTTP2.RoundTrip(request)
 	if err != nil {
 		return err
 	}

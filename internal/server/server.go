@@ -83,9 +83,12 @@ func Run(ctx context.Context, options Options) error {
 	if s.tracing, err = tracing.New(ctx, checked.Tracing, options.Version); err != nil {
 		return err
 	}
-	if s.accesses, err = newAccessSink(checked.AccessLog.File, options.AccessLog); err != nil {
+	if s.accesses, err = newAccessSink(checked.AccessLog.File, options.AccessLog, func(err error) {
+		s.logger.Error("access log lines are lost", slog.String("cause", err.Error()))
+	}); err != nil {
 		return err
 	}
+	defer s.accesses.close()
 	// Parts outlive ctx: requests under way at its end still need them.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
@@ -214,42 +217,62 @@ func (l serverLog) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// accessSink is the access log, whose file a reload may change. It is safe for concurrent use.
+// accessSink is the access log, whose file a reload may change. It is safe for concurrent use, but for use and close.
 type accessSink struct {
 	fallback io.Writer
+	failed   func(error)
 	path     string
 	file     *accesslog.File
-	writer   atomic.Pointer[accesslog.Writer]
+	current  atomic.Pointer[accessTarget]
 }
 
-// newAccessSink returns a sink that writes to the file at path, or to fallback if path is empty.
-func newAccessSink(path string, fallback io.Writer) (*accessSink, error) {
-	s := &accessSink{fallback: fallback}
+// accessTarget is where lines go, through a queue.
+type accessTarget struct {
+	writer *accesslog.Writer
+	queue  *accesslog.Queue
+}
+
+// newAccessSink returns a sink that writes to the file at path, or to fallback if path is empty. failed is told of lines
+// that could not be written.
+func newAccessSink(path string, fallback io.Writer, failed func(error)) (*accessSink, error) {
+	s := &accessSink{fallback: fallback, failed: failed}
 	return s, s.use(path)
 }
 
-// use changes the file. On error the one before stays in use. It is for one goroutine at a time.
+// use changes the file. On error the one before stays in use.
 func (s *accessSink) use(path string) error {
-	if path == s.path && s.writer.Load() != nil {
+	before := s.current.Load()
+	if before != nil && path == s.path {
 		return nil
 	}
-	before := s.file
-	s.path, s.file = path, nil
+	var file *accesslog.File
 	target := s.fallback
 	if path != "" {
-		file, err := accesslog.OpenFile(path)
-		if err != nil {
-			s.file = before
+		var err error
+		if file, err = accesslog.OpenFile(path); err != nil {
 			return err
 		}
-		s.file, target = file, file
+		target = file
 	}
-	s.writer.Store(accesslog.NewWriter(target))
-	if before != nil {
-		_ = before.Close()
+	queue := accesslog.NewQueue(target, s.failed)
+	s.current.Store(&accessTarget{accesslog.NewWriter(queue), queue})
+	old := s.file
+	s.path, s.file = path, file
+	if before == nil {
+		return nil
 	}
+	// Requests that took the old target just now still write to it.
+	time.AfterFunc(linger, func() {
+		_ = before.queue.Close()
+		if old != nil {
+			_ = old.Close()
+		}
+	})
 	return nil
 }
 
+// close writes what is left.
+func (s *accessSink) close() { _ = s.current.Load().queue.Close() }
+
 // Record implements accesslog.Sink.
-func (s *accessSink) Record(e *accesslog.Event) { s.writer.Load().Record(e) }
+func (s *accessSink) Record(e *accesslog.Event) { s.current.Load().writer.Record(e) }

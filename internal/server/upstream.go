@@ -6,11 +6,15 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/impersonation"
+	"github.com/ostiary/ostiary/internal/kubeapi"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
 
@@ -24,8 +28,9 @@ const (
 	// dialTimeout bounds the TCP connect and, again, the TLS handshake to an API server. A client waits at most this
 	// long to learn that a cluster is gone.
 	dialTimeout = 10 * time.Second
-	// keepIdle is how many idle HTTP/1.1 connections to an API server are kept; HTTP/2 needs one.
-	keepIdle = 100
+	// keepIdle is how many idle HTTP/1.1 connections to an API server are kept: as many reads can be under way at a time
+	// without a handshake for any of them. kube-apiserver itself lets 400 in at a time by default.
+	keepIdle = 256
 	// idleUpstream closes upstream connections that nobody used, below kube-apiserver's own three minutes.
 	idleUpstream = 90 * time.Second
 )
@@ -34,6 +39,9 @@ const (
 type upstream struct {
 	gateway *gateway.Cluster
 	digest  config.Digest
+	// files are those that a kubeconfig names, and content what they held when they were read.
+	files   []string
+	content config.Digest
 	close   func()
 }
 
@@ -63,7 +71,7 @@ func (g *generation) upstream(cluster *config.CheckedCluster) *upstream {
 		return nil
 	}
 	for _, one := range g.clusters {
-		if one.gateway.Name == cluster.Name && one.digest == cluster.Digest {
+		if one.gateway.Name == cluster.Name && one.digest == cluster.Digest && !one.filesChanged() {
 			return one
 		}
 	}
@@ -90,13 +98,54 @@ func newFrontProxy(cluster *config.CheckedCluster) *upstream {
 		digest: cluster.Digest,
 		gateway: &gateway.Cluster{
 			Name: cluster.Name, Server: cluster.Server, Mode: modeRequestHeader,
-			Transport: general, Upgrade: upgrade, Assert: frontproxy.Set,
+			HTTP2: general, HTTP1: upgrade, Assert: frontproxy.Set,
 		},
 		close: func() {
 			general.CloseIdleConnections()
 			upgrade.CloseIdleConnections()
 		},
 	}
+}
+
+// newImpersonating hands identities on as Impersonate-* headers under the gate's own credential, which therefore may do
+// nothing but impersonate and ask for reviews.
+func newImpersonating(cluster *config.CheckedCluster) (*upstream, error) {
+	access, err := kubeapi.New(kubeapi.Config{
+		Kubeconfig: cluster.Impersonation.Content, Directory: filepath.Dir(cluster.Impersonation.Kubeconfig),
+		Server: cluster.Server, TLSServerName: cluster.TLSServerName, CertificateAuthority: cluster.Authorities.PEM(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("identity.impersonation.kubeconfig: %s: %w", cluster.Impersonation.Kubeconfig, err)
+	}
+	checker, err := impersonation.New(impersonation.Config{Reviewer: access.Reviewer()})
+	if err != nil {
+		return nil, err
+	}
+	general, upgrade := access.Transports()
+	return &upstream{
+		digest: cluster.Digest, files: access.Files(), content: digestOfFiles(access.Files()),
+		gateway: &gateway.Cluster{
+			Name: cluster.Name, Server: cluster.Server, Mode: modeImpersonation,
+			HTTP2: general, HTTP1: upgrade, Assert: impersonation.Set, Impersonator: checker,
+		},
+		close: access.Close,
+	}, nil
+}
+
+// filesChanged reports whether a file that a kubeconfig names holds something else than when it was read.
+func (u *upstream) filesChanged() bool { return digestOfFiles(u.files) != u.content }
+
+// digestOfFiles hashes what files hold; one that cannot be read counts as empty, and the next reading says why.
+func digestOfFiles(files []string) config.Digest {
+	contents := make([][]byte, 0, len(files))
+	for _, file := range files {
+		content, err := os.ReadFile(file) //nolint:gosec // the operator's own paths
+		if err != nil {
+			content = nil
+		}
+		contents = append(contents, content)
+	}
+	return config.DigestOf(contents...)
 }
 
 // frontProxyTLS trusts the cluster's CA alone and presents the front-proxy certificate (G-30).
@@ -132,5 +181,3 @@ func newTransport(config *tls.Config, speaks protocol) *http.Transport {
 	}
 	return t
 }
-
-func newImpersonating(*config.CheckedCluster) (*upstream, error) { return nil, errors.New("soon") }

@@ -29,8 +29,8 @@ type Options struct {
 	TokenFile string
 	// AuthenticationConfiguration is the content of the file of that kind (CFG-1); empty means that there is none.
 	AuthenticationConfiguration []byte
-	// Anonymous lets anonymous requests in by --anonymous-auth. It must be false where an
-	// AuthenticationConfiguration has a word on it.
+	// Anonymous lets anonymous requests in by --anonymous-auth. Where the AuthenticationConfiguration has an
+	// "anonymous" of its own at the start of a line, that counts and this does not.
 	Anonymous bool
 	// NoRequestHeader leaves out the request-header CA: authenticating proxies are not believed then.
 	NoRequestHeader bool

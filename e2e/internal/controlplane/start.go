@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -200,7 +201,8 @@ func (c *ControlPlane) apiServerArgs(etcdURL string, port int) []string {
 		"--audit-policy-file=" + f.auditPolicy, "--audit-log-path=" + f.auditLog, "--audit-log-mode=blocking",
 		"--v=1",
 	}
-	if f.authentication == "" || o.Anonymous {
+	// The flag and the file's own word exclude each other.
+	if !bytes.Contains(o.AuthenticationConfiguration, []byte("\nanonymous:")) {
 		args = append(args, "--anonymous-auth="+strconv.FormatBool(o.Anonymous))
 	}
 	if f.authentication != "" {

@@ -18,7 +18,8 @@ import (
 // pollInterval is how often Wait looks again: programs write a line within milliseconds.
 const pollInterval = 20 * time.Millisecond
 
-// Read decodes every complete line of a file. A last line without its end is still being written and left out.
+// Read decodes every complete line of a file that starts an object; others, such as the words of a crash, are left out,
+// and so is a last line that is still being written.
 func Read[T any](file string) ([]T, error) {
 	content, err := os.ReadFile(file) //nolint:gosec // a log of the harness
 	if err != nil {
@@ -28,6 +29,9 @@ func Read[T any](file string) ([]T, error) {
 	for line := range bytes.Lines(content) {
 		if !bytes.HasSuffix(line, []byte("\n")) {
 			break
+		}
+		if !bytes.HasPrefix(line, []byte("{")) {
+			continue
 		}
 		var one T
 		if err := json.Unmarshal(line, &one); err != nil {

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/ostiary/ostiary/e2e/internal/process"
@@ -136,12 +135,7 @@ func (c Command) command(ctx context.Context, args []string) *exec.Cmd {
 	}, c.Env...)
 	cmd.Dir = home
 	cmd.SysProcAttr = process.Attributes()
-	cmd.Cancel = func() error {
-		if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return err
-		}
-		return nil
-	}
+	cmd.Cancel = func() error { return process.KillGroup(cmd.Process.Pid) }
 	cmd.WaitDelay = pipeGrace
 	return cmd
 }

@@ -1,16 +1,14 @@
 package kubectl
 
 import (
-	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
-	"sync"
 
 	"github.com/ostiary/ostiary/e2e/internal/process"
+	"github.com/ostiary/ostiary/e2e/internal/tailbuffer"
 )
 
 // Session is a kubectl that keeps running: logs -f, attach, port-forward, a watch. Its methods are safe for
@@ -19,7 +17,7 @@ type Session struct {
 	// Stdin is its standard input; closing it is what ends an attach.
 	Stdin  io.WriteCloser
 	args   []string
-	output *output
+	output *tailbuffer.Buffer
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error // valid when done is closed
@@ -33,13 +31,13 @@ func (c Command) Start(ctx context.Context, args ...string) (*Session, error) {
 		return nil, fmt.Errorf("start kubectl: %w", err)
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	s := &Session{Stdin: writer, args: args, output: newOutput(), cancel: cancel, done: make(chan struct{})}
+	s := &Session{Stdin: writer, args: args, output: tailbuffer.New(), cancel: cancel, done: make(chan struct{})}
 	cmd := c.command(ctx, args)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = reader, s.output, s.output
 	go func() {
 		s.err = process.Run(cmd, func() { _ = reader.Close() })
 		close(s.done)
-		s.output.close()
+		_ = s.output.Close()
 	}()
 	return s, nil
 }
@@ -50,7 +48,8 @@ func (s *Session) Output() string { return s.output.String() }
 // WaitFor waits until the output holds text. It is an error when the program or ctx ends first.
 func (s *Session) WaitFor(ctx context.Context, text string) error {
 	for {
-		got, more := s.output.snapshot()
+		all, more := s.output.From(0)
+		got := string(all)
 		if strings.Contains(got, text) {
 			return nil
 		}
@@ -93,45 +92,4 @@ func (s *Session) Stop() {
 	s.cancel()
 	<-s.done
 	_ = s.Stdin.Close()
-}
-
-// output collects bytes and tells waiters of each change.
-type output struct {
-	mu     sync.Mutex
-	buffer bytes.Buffer
-	change chan struct{} // closed and replaced at each change; nil after the end
-}
-
-func newOutput() *output { return &output{change: make(chan struct{})} }
-
-// Write appends and wakes the waiters.
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.change == nil {
-		return 0, errors.New("write after the end")
-	}
-	close(o.change)
-	o.change = make(chan struct{})
-	return o.buffer.Write(p)
-}
-
-func (o *output) close() {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	close(o.change)
-	o.change = nil
-}
-
-// snapshot returns what was written and a channel that is closed when there is more; nil when there is never more.
-func (o *output) snapshot() (string, <-chan struct{}) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buffer.String(), o.change
-}
-
-// String is what was written so far.
-func (o *output) String() string {
-	got, _ := o.snapshot()
-	return got
 }

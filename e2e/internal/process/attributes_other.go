@@ -9,3 +9,13 @@ import "syscall"
 func Attributes() *syscall.SysProcAttr {
 	return &syscall.SysProcAttr{Setpgid: true}
 }
+
+// reap waits for the program's end and kills what it left of its group.
+func (p *Process) reap() error {
+	err := p.cmd.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	_ = KillGroup(p.PID())
+	p.reaped = true
+	return err
+}

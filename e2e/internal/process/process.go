@@ -47,6 +47,9 @@ type Process struct {
 	done chan struct{}
 	err  error // valid when done is closed
 	stop sync.Once
+
+	mu     sync.Mutex
+	reaped bool // the number may belong to somebody else from then on
 }
 
 // Start starts a program. Whoever calls it must call Stop.
@@ -72,7 +75,7 @@ func Start(spec Spec) (*Process, error) {
 		if err != nil {
 			return
 		}
-		p.err = cmd.Wait()
+		p.err = p.reap()
 		close(p.done)
 	}()
 	err = <-started
@@ -111,10 +114,8 @@ func (p *Process) Signal(sig os.Signal) error {
 
 // Kill ends the program and all its children at once and waits until the program is gone.
 func (p *Process) Kill() error {
-	// The number of a process that was waited for may be in use again; that of a group as long as one member is
-	// there is not. ESRCH means that nobody was left.
-	if err := syscall.Kill(-p.PID(), syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return fmt.Errorf("kill %s: %w", p.spec.Name, err)
+	if err := p.killGroup(); err != nil {
+		return err
 	}
 	timer := time.NewTimer(killGrace)
 	defer timer.Stop()
@@ -124,6 +125,26 @@ func (p *Process) Kill() error {
 	case <-timer.C:
 		return fmt.Errorf("kill %s: still there after %s", p.spec.Name, killGrace)
 	}
+}
+
+func (p *Process) killGroup() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.reaped {
+		return nil
+	}
+	if err := KillGroup(p.PID()); err != nil {
+		return fmt.Errorf("kill %s: %w", p.spec.Name, err)
+	}
+	return nil
+}
+
+// KillGroup kills a process group. One that has ended already is no error.
+func KillGroup(id int) error {
+	if err := syscall.Kill(-id, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
 }
 
 // Stop asks the program to end with SIGTERM, kills it when ctx ends first, and leaves none of its children. It says
