@@ -86,9 +86,6 @@ type setup struct {
 	journal *journal
 }
 
-// asserted are the headers under which the test's API server sees an identity.
-const assertedUser = "X-Remote-User"
-
 func newSetup(t *testing.T, api http.Handler, change ...func(*gateway.State)) *setup {
 	t.Helper()
 	upstream := httptest.NewUnstartedServer(api)
