@@ -141,10 +141,10 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 func (s *Server) gateServer(life context.Context, checked *config.Checked) *http.Server {
 	limits := checked.Listen.Limits
 	return &http.Server{
-		Handler:     s.tracing.Handler(s.gate),
-		BaseContext: func(net.Listener) context.Context { return life },
-		ConnContext: gateway.ConnContext,
-		TLSConfig:   tlspolicy.Reloading(s.tls.Load),
+		Handler:                      s.tracing.Handler(s.gate),
+		BaseContext:                  func(net.Listener) context.Context { return life },
+		ConnContext:                  gateway.ConnContext,
+		TLSConfig:                    tlspolicy.Reloading(s.tls.Load),
 		ReadHeaderTimeout:            headerTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               limits.HeaderBytes,
