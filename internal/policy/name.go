@@ -66,11 +66,11 @@ func isReserved(name string) bool { return strings.HasPrefix(name, identity.Rese
 func (m *mechanismRules) refuseReserved(cred *authn.Credential) *Refusal {
 	anonymous := cred.Mechanism == identity.AnonymousAccess
 	if name := cred.Identity.Username; isReserved(name) && !(anonymous && name == identity.Anonymous) && !matchesAny(m.systemNames, name) {
-		return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the user %q", cred.Mechanism, name)}
+		return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the user %s", cred.Mechanism, quote(name))}
 	}
 	for _, name := range cred.Identity.Groups {
 		if isReserved(name) && !(anonymous && name == identity.GroupUnauthenticated) && !matchesAny(m.systemNames, name) {
-			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the group %q", cred.Mechanism, name)}
+			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the group %s", cred.Mechanism, quote(name))}
 		}
 	}
 	return nil

@@ -170,6 +170,9 @@ func TestLifetimeG06G27(t *testing.T) {
 				return
 			}
 			refused(t, got, err, policy.ErrLifetime, policy.ReasonLifetime)
+			if unstated := test.from.IsZero() || test.to.IsZero(); strings.Contains(err.Error(), "does not state") != unstated {
+				t.Errorf("error %q: says otherwise whether a lifetime was stated", err)
+			}
 			if _, err := only(t, identity.JWT, policy.MechanismRules{}).Admit(request, cred); err != nil {
 				t.Errorf("twin without a bound: %v", err)
 			}
@@ -291,6 +294,16 @@ func TestSystemAuthenticated(t *testing.T) {
 				t.Errorf("groups (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestRefusalsAreShort(t *testing.T) {
+	long := strings.Repeat("\x00", 1<<20)
+	for _, cred := range []*authn.Credential{jwt(long), jwt("system:" + long), jwt("alice", "system:"+long), jwt("alice", long)} {
+		_, err := only(t, identity.JWT, policy.MechanismRules{}).Admit(&authn.Request{Now: now}, cred)
+		if err == nil || len(err.Error()) > 2000 || strings.Contains(err.Error(), "\x00") {
+			t.Errorf("error of %d bytes, want a short and printable one", len(err.Error()))
+		}
 	}
 }
 

@@ -1,6 +1,9 @@
 package policy
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+)
 
 // What a Refusal wraps, for errors.Is.
 var (
@@ -52,4 +55,15 @@ func (r *Refusal) Unwrap() error {
 	default:
 		return ErrUnknownMechanism
 	}
+}
+
+// maxQuoted bounds how much of a name goes into a Refusal. Names come from outside, and a header may hold a megabyte.
+const maxQuoted = 256
+
+// quote makes a name safe to be logged.
+func quote(name string) string {
+	if len(name) > maxQuoted {
+		return strconv.Quote(name[:maxQuoted]) + "…"
+	}
+	return strconv.Quote(name)
 }
