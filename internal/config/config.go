@@ -1,10 +1,4 @@
-// Package config reads what an operator wrote and turns it into what was checked. Configuration is the written form:
-// one YAML file, strictly decoded. Load returns the checked form, or every mistake at once with its path.
 package config
-
-import (
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-)
 
 // APIVersion and Kind are what every configuration file must start with.
 const (
@@ -17,21 +11,21 @@ const (
 // within a second, without a restart or a dropped request, and a bad one leaves the last good state in force.
 type Configuration struct {
 	// Must be "ostiary.dev/v1alpha1".
-	APIVersion string `json:"apiVersion"`
+	APIVersion string `json:"apiVersion" jsonschema:"enum=ostiary.dev/v1alpha1"`
 	// Must be "Configuration".
-	Kind string `json:"kind"`
+	Kind string `json:"kind" jsonschema:"enum=Configuration"`
 	// Where clients connect.
 	Listen Listen `json:"listen"`
 	// Where operators and probes connect: /healthz, /readyz, /metrics. Left out, there is no such listener.
 	Admin *Admin `json:"admin,omitempty"`
 	// The API servers behind this gate. The first serves "/"; each serves "/clusters/<name>/" as well.
-	Clusters []Cluster `json:"clusters"`
+	Clusters []Cluster `json:"clusters" jsonschema:"minItems=1"`
 	// How callers may prove who they are. At least one mechanism must be named.
 	Authentication Authentication `json:"authentication"`
 	// Rules that change the groups of accepted identities, applied in order, each to what the one before left (G-11, G-21).
 	GroupRules []GroupRule `json:"groupRules,omitempty"`
 	// Where decisions are recorded.
-	AccessLog AccessLog `json:"accessLog,omitempty"`
+	AccessLog AccessLog `json:"accessLog,omitzero"`
 	// OpenTelemetry traces. Left out, there are none.
 	Tracing *Tracing `json:"tracing,omitempty"`
 }
@@ -43,19 +37,20 @@ type Listen struct {
 	// The gate's server certificate and key, PEM.
 	TLS KeyPair `json:"tls"`
 	// Bounds on what one client may take. Zero values mean the defaults.
-	Limits Limits `json:"limits,omitempty"`
-	// How long requests under way may take to end after SIGTERM, before they are cut. Default 30s.
-	DrainTimeout metav1.Duration `json:"drainTimeout,omitempty"`
+	Limits Limits `json:"limits,omitzero"`
+	// How long requests under way may take to end after SIGTERM, before they are cut: 1s to 24h. Default
+	// 30s.
+	DrainTimeout Duration `json:"drainTimeout,omitzero" jsonschema:"default=30s"`
 }
 
 // Limits bounds what one client may take of the gate.
 type Limits struct {
-	// Open connections from one IP address. Default 1000.
-	ConnectionsPerSource int `json:"connectionsPerSource,omitempty"`
-	// Concurrent HTTP/2 streams on one connection. Default 250, so that one client-go client with many watches fits.
-	StreamsPerConnection int `json:"streamsPerConnection,omitempty"`
-	// Total size of a request's headers, in bytes. Default 1048576, what kube-apiserver takes (STR-7).
-	HeaderBytes int `json:"headerBytes,omitempty"`
+	// Open connections from one IP address, 1 to 1000000. Default 1000.
+	ConnectionsPerSource int `json:"connectionsPerSource,omitempty" jsonschema:"minimum=1,maximum=1000000,default=1000"`
+	// Concurrent HTTP/2 streams on one connection, 1 to 10000. Default 250, so that one client-go client with many watches fits.
+	StreamsPerConnection int `json:"streamsPerConnection,omitempty" jsonschema:"minimum=1,maximum=10000,default=250"`
+	// Total size of a request's headers, in bytes, 4096 to 16777216. Default 1048576, what kube-apiserver takes (STR-7).
+	HeaderBytes int `json:"headerBytes,omitempty" jsonschema:"minimum=4096,maximum=16777216,default=1048576"`
 }
 
 // KeyPair is a certificate and its private key, both PEM files.
@@ -79,7 +74,7 @@ type Cluster struct {
 	// Name in paths, logs and metrics: a DNS label, unique.
 	Name string `json:"name"`
 	// URL of the API server: https, host and optional port, no path.
-	Server string `json:"server"`
+	Server string `json:"server" jsonschema:"pattern=^https://"`
 	// The CAs that may have signed the API server's certificate, PEM. Required: the host's roots are never used.
 	CertificateAuthorityFile string `json:"certificateAuthorityFile"`
 	// Name to expect in the API server's certificate, where it differs from the URL's host.
@@ -92,9 +87,9 @@ type Cluster struct {
 type UpstreamIdentity struct {
 	// As an authenticating proxy: X-Remote-* headers under a front-proxy client certificate. Preferred where the API
 	// server's --requestheader-* flags can be set: impersonation and audit stay native.
-	RequestHeader *KeyPair `json:"requestHeader,omitempty"`
+	RequestHeader *KeyPair `json:"requestHeader,omitempty" jsonschema:"oneof_required=requestHeader"`
 	// As Impersonate-* headers under the gate's own credential. Works on every cluster, managed ones too.
-	Impersonation *Impersonation `json:"impersonation,omitempty"`
+	Impersonation *Impersonation `json:"impersonation,omitempty" jsonschema:"oneof_required=impersonation"`
 }
 
 // Impersonation is the gate's own access to a cluster where identities are handed on by impersonation.
@@ -131,9 +126,9 @@ type MechanismPolicy struct {
 // ClientCertificate accepts X.509 client certificates.
 type ClientCertificate struct {
 	// PEM bundles of the CAs that may have signed them.
-	CAFiles []string `json:"caFiles"`
-	// Longest notAfter - notBefore that is accepted (G-06); 0 means no bound.
-	MaxLifetime     metav1.Duration `json:"maxLifetime,omitempty"`
+	CAFiles []string `json:"caFiles" jsonschema:"minItems=1"`
+	// Longest notAfter - notBefore that is accepted (G-06), at least 1m; left out, there is no bound.
+	MaxLifetime     Duration `json:"maxLifetime,omitzero"`
 	MechanismPolicy `json:",inline"`
 }
 
@@ -151,17 +146,13 @@ type StaticToken struct {
 // configuration must be set.
 type JWT struct {
 	// A file that holds an AuthenticationConfiguration of apiserver.config.k8s.io.
-	File string `json:"file,omitempty"`
+	File string `json:"file,omitempty" jsonschema:"oneof_required=file"`
 	// The same, written in place.
-	Configuration *RawObject `json:"configuration,omitempty"`
-	// Longest exp - iat that is accepted (G-27); 0 means no bound. A token without iat is refused where there is one.
-	MaxLifetime     metav1.Duration `json:"maxLifetime,omitempty"`
+	Configuration *RawObject `json:"configuration,omitempty" jsonschema:"oneof_required=configuration"`
+	// Longest exp - iat that is accepted (G-27), at least 1m; left out, there is no bound. A token without iat is
+	// refused where there is one.
+	MaxLifetime     Duration `json:"maxLifetime,omitzero"`
 	MechanismPolicy `json:",inline"`
-}
-
-// RawObject is a Kubernetes object kept as it was written.
-type RawObject struct {
-	raw []byte
 }
 
 // Anonymous lets callers in without a credential, as system:anonymous (ANON-1).
@@ -178,7 +169,7 @@ type GroupRule struct {
 	// Name for logs and errors, unique.
 	Name string `json:"name"`
 	// Whom the rule is about.
-	Match GroupMatch `json:"match,omitempty"`
+	Match GroupMatch `json:"match,omitzero"`
 	// Groups to remove; a trailing "*" stands for any ending. Removal comes first, then renaming, then adding.
 	Remove []string `json:"remove,omitempty"`
 	// Groups to rename: from exact name to new name.
@@ -190,10 +181,14 @@ type GroupRule struct {
 // GroupMatch says whom a group rule is about. Within one list any entry may match; a trailing "*" stands for any
 // ending.
 type GroupMatch struct {
-	Users      []string `json:"users,omitempty"`
-	Groups     []string `json:"groups,omitempty"`
-	Mechanisms []string `json:"mechanisms,omitempty"`
-	Clusters   []string `json:"clusters,omitempty"`
+	// User names; a trailing "*" stands for any ending.
+	Users []string `json:"users,omitempty"`
+	// Group names as the rules before left them; a trailing "*" stands for any ending.
+	Groups []string `json:"groups,omitempty"`
+	// Mechanisms by which the caller came in: clientCertificate, staticToken, jwt or anonymous.
+	Mechanisms []string `json:"mechanisms,omitempty" jsonschema:"enum=clientCertificate,enum=staticToken,enum=jwt,enum=anonymous"`
+	// Names of clusters that the request is for, as in clusters[].name.
+	Clusters []string `json:"clusters,omitempty"`
 }
 
 // AccessLog is where decisions are recorded: one JSON object a line.
@@ -209,5 +204,5 @@ type Tracing struct {
 	// The CAs that may have signed the collector's certificate, PEM. Left out, the host's roots.
 	CertificateAuthorityFile string `json:"certificateAuthorityFile,omitempty"`
 	// Share of requests to trace, out of a million. 0 means only those whose client asks for it by traceparent.
-	SamplingPerMillion int `json:"samplingPerMillion,omitempty"`
+	SamplingPerMillion int `json:"samplingPerMillion,omitempty" jsonschema:"minimum=0,maximum=1000000"`
 }

@@ -3,6 +3,8 @@ package policy
 import (
 	"errors"
 	"strconv"
+
+	"github.com/ostiary/ostiary/internal/authn"
 )
 
 // What a Refusal wraps, for errors.Is.
@@ -15,23 +17,20 @@ var (
 	ErrUnforwardable    = errors.New("the identity cannot be handed on")
 )
 
-// Reason says why a credential was refused, in the spelling of logs and metrics. The list is closed.
-type Reason string
-
-// All reasons.
+// All reasons that a credential is refused for. The list is closed; logs and metrics spell them so.
 const (
-	ReasonUnknownMechanism Reason = "unknown_mechanism"
-	ReasonNetwork          Reason = "network_not_allowed"
-	ReasonExpired          Reason = "credential_expired"
-	ReasonLifetime         Reason = "lifetime_exceeded"
-	ReasonReservedName     Reason = "reserved_name"
-	ReasonUnforwardable    Reason = "unforwardable_identity"
+	ReasonUnknownMechanism authn.Reason = "unknown_mechanism"
+	ReasonNetwork          authn.Reason = "network_not_allowed"
+	ReasonExpired          authn.Reason = "credential_expired"
+	ReasonLifetime         authn.Reason = "lifetime_exceeded"
+	ReasonReservedName     authn.Reason = "reserved_name"
+	ReasonUnforwardable    authn.Reason = "unforwardable_identity"
 )
 
 // Refusal says that a good credential was refused by policy. It may be shared between requests.
 type Refusal struct {
 	// Reason is one of the list above.
-	Reason Reason
+	Reason authn.Reason
 	// Detail says what exactly, for the log and never for the client. Names in it are quoted.
 	Detail string
 }
@@ -56,6 +55,11 @@ func (r *Refusal) Unwrap() error {
 		return ErrUnknownMechanism
 	}
 }
+
+// RefusalReason implements authn.Refusal.
+func (r *Refusal) RefusalReason() authn.Reason { return r.Reason }
+
+var _ authn.Refusal = (*Refusal)(nil)
 
 // maxQuoted bounds how much of a name goes into a Refusal. Names come from outside, and a header may hold a megabyte.
 const maxQuoted = 256

@@ -1,0 +1,175 @@
+package config
+
+import (
+	"crypto/x509"
+	"encoding/json"
+	"net/url"
+	"slices"
+	"strconv"
+
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+)
+
+// groupMasters is the group that the API server lets do everything, whatever RBAC says.
+const groupMasters = "system:masters"
+
+func (c *checker) clusters(p *field.Path, written []Cluster, users *CheckedClientCertificate) []CheckedCluster {
+	if len(written) == 0 {
+		c.required(p, "name at least one API server")
+	}
+	seen := map[string]bool{}
+	checked := make([]CheckedCluster, len(written))
+	for i := range written {
+		at := p.Index(i)
+		checked[i] = c.cluster(at, &written[i], users)
+		if name := written[i].Name; name != "" && seen[name] {
+			c.duplicate(at.Child("name"), name, "each cluster needs a name of its own")
+		}
+		seen[written[i].Name] = true
+	}
+	return checked
+}
+
+func (c *checker) cluster(p *field.Path, written *Cluster, users *CheckedClientCertificate) CheckedCluster {
+	c.label(p.Child("name"), written.Name)
+	if name := written.TLSServerName; name != "" && !isHost(name) {
+		c.invalid(p.Child("tlsServerName"), name, "must be a DNS name or an IP address")
+	}
+	checked := CheckedCluster{
+		Name:          written.Name,
+		Server:        c.server(p.Child("server"), written.Server),
+		TLSServerName: written.TLSServerName,
+	}
+	authorities := c.bundle([]string{written.CertificateAuthorityFile}, func(int) *field.Path { return p.Child("certificateAuthorityFile") })
+	c.identity(p.Child("identity"), written.Identity, users, &checked)
+	if authorities == nil {
+		return checked
+	}
+	checked.Authorities = *authorities
+	parts := [][]byte{c.settings(p, written), authorities.Digest[:]}
+	if checked.RequestHeader != nil {
+		parts = append(parts, checked.RequestHeader.Digest[:])
+	}
+	if checked.Impersonation != nil {
+		parts = append(parts, c.kubeconfigParts(checked.Impersonation)...)
+	}
+	checked.Digest = DigestOf(parts...)
+	return checked
+}
+
+// settings returns a part of the written configuration as bytes for a digest.
+func (c *checker) settings(p *field.Path, part any) []byte {
+	data, err := json.Marshal(part)
+	if err != nil { // without bytes to compare, a change of this part could go unnoticed
+		c.errs = append(c.errs, field.InternalError(p, err))
+	}
+	return data
+}
+
+// label checks a name that appears in paths, logs and metrics.
+func (c *checker) label(p *field.Path, name string) {
+	if name == "" {
+		c.required(p, `a short name for paths, logs and metrics, for example "prod"`)
+		return
+	}
+	for _, problem := range validation.IsDNS1123Label(name) {
+		c.invalid(p, name, "%s", problem)
+	}
+}
+
+// server parses the URL of an API server. The value is not repeated where it may hold a password.
+func (c *checker) server(p *field.Path, written string) *url.URL {
+	if written == "" {
+		c.required(p, "the API server's URL, for example https://10.0.0.1:6443")
+		return nil
+	}
+	server, err := url.Parse(written)
+	if err != nil {
+		c.invalid(p, field.OmitValueType{}, "is not a URL; write one like https://10.0.0.1:6443")
+		return nil
+	}
+	if server.User != nil {
+		c.invalid(p, server.Redacted(), "must not hold a user name or password; the gate's credential belongs in identity")
+		return nil
+	}
+	good := true
+	refuse := func(detail string) {
+		c.invalid(p, written, "%s", detail)
+		good = false
+	}
+	if server.Scheme != "https" {
+		refuse("must start with https://; the gate hands identities to the API server and must know that it is the right one")
+	}
+	if !isHost(server.Hostname()) {
+		refuse("must have an IP address or a DNS name as its host")
+	}
+	if port := server.Port(); port != "" {
+		if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+			refuse("the port must be a number from 1 to 65535")
+		}
+	}
+	if server.Path != "" && server.Path != "/" {
+		refuse("must not have a path; requests keep their own")
+	}
+	if server.RawQuery != "" || server.ForceQuery || server.Fragment != "" || server.Opaque != "" {
+		refuse("must be only https://host:port, without query or fragment")
+	}
+	if !good {
+		return nil
+	}
+	return &url.URL{Scheme: server.Scheme, Host: server.Host}
+}
+
+func (c *checker) identity(p *field.Path, written UpstreamIdentity, users *CheckedClientCertificate, checked *CheckedCluster) {
+	switch {
+	case written.RequestHeader == nil && written.Impersonation == nil:
+		c.required(p, "write requestHeader or impersonation; without one the API server would not know who the caller is")
+	case written.RequestHeader != nil && written.Impersonation != nil:
+		c.forbidden(p, "requestHeader and impersonation exclude each other; remove one")
+	}
+	if written.RequestHeader != nil {
+		checked.RequestHeader = c.frontProxy(p.Child("requestHeader"), *written.RequestHeader, users)
+	}
+	if written.Impersonation != nil {
+		checked.Impersonation = c.impersonation(p.Child("impersonation"), written.Impersonation)
+	}
+}
+
+// frontProxy is the pair by which an API server knows the gate. Unlike the gate's server certificate it must be valid:
+// no request that goes out under it could succeed.
+func (c *checker) frontProxy(p *field.Path, written KeyPair, users *CheckedClientCertificate) *Pair {
+	pair := c.pair(p, written)
+	if pair == nil {
+		return nil
+	}
+	at, leaf := p.Child("certFile"), pair.Certificate.Leaf
+	if !allowsUsage(leaf, x509.ExtKeyUsageClientAuth) {
+		c.invalid(at, written.CertFile, "the certificate is not for clients (extended key usage clientAuth), so the API server would refuse it (RH-2); issue one that is")
+	}
+	if problem := outsideValidity(leaf, c.now); problem != "" {
+		c.invalid(at, written.CertFile, "the certificate %s, so the API server would refuse it; renew it", problem)
+	}
+	if slices.Contains(leaf.Subject.Organization, groupMasters) {
+		c.invalid(at, written.CertFile, "the certificate is in group %s: whoever gets hold of it owns the cluster even without the gate; issue one without", groupMasters)
+	}
+	if users != nil && signedBy(pair, &users.Authorities) {
+		c.invalid(at, written.CertFile, "the certificate was signed by a CA of authentication.clientCertificate.caFiles: then any user's certificate may pass for the gate's; use a CA of its own for the front proxy (kube-apiserver's --requestheader-client-ca-file)")
+	}
+	return pair
+}
+
+// signedBy reports whether the pair's certificate chains to the bundle, at whatever time and for whatever use.
+func signedBy(pair *Pair, authorities *Bundle) bool {
+	leaf, intermediates := pair.Certificate.Leaf, x509.NewCertPool()
+	for _, der := range pair.Certificate.Certificate[1:] {
+		if certificate, err := x509.ParseCertificate(der); err == nil {
+			intermediates.AddCert(certificate)
+		}
+	}
+	_, err := leaf.Verify(x509.VerifyOptions{
+		Roots: authorities.Pool(), Intermediates: intermediates,
+		CurrentTime: leaf.NotBefore, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny},
+	})
+	return err == nil
+}
