@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -237,6 +238,23 @@ func TestRefusedFiles(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The example of the documentation is a file that can be used.
+func TestDocumentedFile(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/mechanisms/statictoken.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "```csv\n")
+	example, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatal("the page has no example")
+	}
+	table := parse(t, example, statictoken.Options{})
+	if table.Len() != 2 || len(table.Warnings()) != 0 {
+		t.Errorf("%d entries, warnings %v: want two and none", table.Len(), table.Warnings())
 	}
 }
 
