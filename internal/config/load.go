@@ -218,3 +218,13 @@ func (c *checker) digest(data []byte) Digest {
 	}
 	return digestOf(parts...)
 }
+
+// Decode reads data strictly as a configuration, without looking at what its values mean or at the files that it names.
+// The error is an *InvalidError that lists all mistakes of form.
+func Decode(data []byte) (*Configuration, error) {
+	doc := decode(data)
+	if len(doc.mistakes) > 0 {
+		return nil, &InvalidError{File: "configuration", Mistakes: doc.mistakes}
+	}
+	return &doc.written, nil
+}
