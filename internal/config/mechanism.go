@@ -91,7 +91,7 @@ func (c *checker) staticToken(p *field.Path, written *StaticToken) *CheckedStati
 	if strings.TrimSpace(string(data)) == "" {
 		c.invalid(at, written.File, "%s holds no tokens; remove authentication.staticToken if nobody shall come in by one", path)
 	}
-	c.warnReadable(at, written.File, path)
+	c.warnReadable(at, path)
 	return &CheckedStaticToken{
 		File: path, Content: data, AllowClearText: written.AllowClearText, CheckedPolicy: policy,
 		Digest: digestOf(c.settings(p, written), data),
@@ -180,7 +180,7 @@ func (c *checker) authenticationConfiguration(p *field.Path, name string, checke
 		c.invalid(p, value, "%sturns anonymous access off, while authentication.anonymous turns it on; remove one of the two", where)
 	case anonymous == nil && parsed.Anonymous.Enabled,
 		anonymous != nil && !sameSet(paths, anonymous.Paths):
-		c.warn(p, value, "%shas an anonymous section that differs from authentication.anonymous, which alone decides; remove the section", where)
+		c.warn(p, "%shas an anonymous section that differs from authentication.anonymous, which alone decides; remove the section", where)
 	}
 }
 
