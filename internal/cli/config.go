@@ -20,7 +20,7 @@ const (
 	standardInput = "-"
 )
 
-func (p Program) configCommand(streams IO) *cobra.Command {
+func (p program) configCommand(streams IO) *cobra.Command {
 	return group(&cobra.Command{
 		Use:   "config",
 		Short: "Check, show and write configuration files",
@@ -38,7 +38,7 @@ func addConfigFlag(command *cobra.Command) *string {
 }
 
 // load reads a configuration and runs all checks on it. Warnings go to streams.Err.
-func (p Program) load(ctx context.Context, streams IO, name string) (*config.Checked, error) {
+func (p program) load(ctx context.Context, streams IO, name string) (*config.Checked, error) {
 	checked, err := loadFile(streams, name)
 	if err != nil {
 		return nil, err
@@ -53,9 +53,9 @@ func (p Program) load(ctx context.Context, streams IO, name string) (*config.Che
 }
 
 // check runs the checks of the mechanisms. All of them run, so that all mistakes are reported at once.
-func (p Program) check(ctx context.Context, name string, checked *config.Checked) error {
+func (p program) check(ctx context.Context, name string, checked *config.Checked) error {
 	var mistakes []config.Mistake
-	for _, check := range p.Checks {
+	for _, check := range p.checks {
 		err := check(ctx, checked)
 		if err == nil {
 			continue

@@ -2,7 +2,7 @@ package cli
 
 import "github.com/spf13/cobra"
 
-func (p Program) configPrintCommand(streams IO) *cobra.Command {
+func (p program) configPrintCommand(streams IO) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "print",
 		Short: "Print a configuration with its defaults filled in",

@@ -18,7 +18,7 @@ type validation struct {
 	Warnings []config.Mistake `json:"warnings"`
 }
 
-func (p Program) configValidateCommand(streams IO) *cobra.Command {
+func (p program) configValidateCommand(streams IO) *cobra.Command {
 	command := &cobra.Command{
 		Use:   "validate",
 		Short: "Check a configuration and every file that it names",
@@ -47,7 +47,7 @@ Exit codes: 0 valid; 1 not valid; 2 wrong usage.`,
 	return command
 }
 
-func (p Program) validateJSON(command *cobra.Command, streams IO, file string) error {
+func (p program) validateJSON(command *cobra.Command, streams IO, file string) error {
 	result := validation{File: shownName(file), Mistakes: []config.Mistake{}, Warnings: []config.Mistake{}}
 	checked, err := loadFile(streams, file)
 	if err == nil {

@@ -7,11 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/server"
 )
 
 // The exit codes, for scripts.
@@ -27,29 +30,52 @@ type IO struct {
 	Out, Err io.Writer
 }
 
-// ConfigCheck judges a part of a configuration that belongs to a mechanism, such as the lines of a token file, without
+// configCheck judges a part of a configuration that belongs to a mechanism, such as the lines of a token file, without
 // side effects. Its error says everything that is wrong, one mistake a line; an *config.InvalidError is shown as it is.
-type ConfigCheck func(ctx context.Context, checked *config.Checked) error
+type configCheck func(ctx context.Context, checked *config.Checked) error
 
-// Program is the command line. The zero value works; it has no version and no further checks.
-type Program struct {
-	// Version is what "ostiary version" reports; empty means the module's own version.
-	Version string
-	// Checks run in order after a configuration was loaded, wherever the commands load one.
-	Checks []ConfigCheck
+// program is what the commands share.
+type program struct {
+	// checks run in order after a configuration was loaded, wherever a command loads one.
+	checks []configCheck
 }
 
 // commands is the list of everything that the program can do.
-func (p Program) commands(streams IO) []*cobra.Command {
+func (p program) commands(streams IO) []*cobra.Command {
 	return []*cobra.Command{
 		p.configCommand(streams),
+		p.serveCommand(streams),
 		p.versionCommand(streams),
 	}
 }
 
 // Run executes the command that args names, args being those after the program's name, and returns the exit code. It
 // stops when ctx is done.
-func (p Program) Run(ctx context.Context, streams IO, args []string) int {
+func Run(ctx context.Context, streams IO, args []string) int {
+	return program{checks: []configCheck{checkMechanisms(streams.Err)}}.run(ctx, streams, args)
+}
+
+// checkMechanisms builds everything that the server would decide by, and starts nothing. What it warns of goes to w.
+func checkMechanisms(w io.Writer) configCheck {
+	logger := slog.New(slog.NewTextHandler(w, &slog.HandlerOptions{
+		Level: slog.LevelWarn,
+		ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+			if len(groups) == 0 && a.Key == slog.TimeKey {
+				return slog.Attr{} // the reader is there now
+			}
+			return a
+		},
+	}))
+	return func(ctx context.Context, checked *config.Checked) error {
+		// Kubernetes' libraries would tell of the work that ends with this call; klog has one logger per process.
+		klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+		known := *checked
+		known.Warnings = nil // they were shown, with their lines
+		return server.Validate(ctx, &known, logger)
+	}
+}
+
+func (p program) run(ctx context.Context, streams IO, args []string) int {
 	root := group(&cobra.Command{
 		Use:   "ostiary",
 		Short: "A hardened authentication gateway in front of Kubernetes API servers",

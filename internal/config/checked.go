@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"encoding/binary"
 	"encoding/hex"
+	"encoding/pem"
 	"net/netip"
 	"net/url"
 	"slices"
@@ -186,14 +187,23 @@ func (b *Bundle) Pool() *x509.CertPool {
 	return pool
 }
 
+// PEM returns the bundle's certificates.
+func (b *Bundle) PEM() []byte {
+	var text []byte
+	for _, certificate := range b.Certificates {
+		text = append(text, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificate.Raw})...)
+	}
+	return text
+}
+
 // Digest is a SHA-256 over settings and file content. Equal digests mean that nothing changed.
 type Digest [sha256.Size]byte
 
 // String returns the digest in hex.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// digestOf hashes the parts, each after its length, so that no two lists of parts give the same input.
-func digestOf(parts ...[]byte) Digest {
+// DigestOf hashes the parts, each after its length, so that no two lists of parts give the same input.
+func DigestOf(parts ...[]byte) Digest {
 	hash := sha256.New()
 	var length [8]byte
 	for _, part := range parts {

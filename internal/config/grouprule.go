@@ -39,6 +39,9 @@ func (c *checker) groupMatch(p *field.Path, match *GroupMatch, written *Configur
 		}
 	}
 	known, on := mechanismNames(), written.Authentication.mechanisms()
+	if c.anonymousByFile {
+		on = append(on, identity.AnonymousAccess)
+	}
 	c.names(p.Child("mechanisms"), match.Mechanisms, "a mechanism")
 	for i, name := range match.Mechanisms {
 		at := p.Child("mechanisms").Index(i)

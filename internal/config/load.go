@@ -69,6 +69,8 @@ type checker struct {
 	warnings []Mistake
 	files    []string
 	contents map[string]fileContent
+	// anonymousByFile says that the AuthenticationConfiguration turns anonymous access on.
+	anonymousByFile bool
 }
 
 // fileContent is what reading a file gave; every file is read once, so that all parts see the same content.
@@ -221,7 +223,7 @@ func (c *checker) digest(data []byte) Digest {
 	for _, path := range c.files {
 		parts = append(parts, []byte(path), c.contents[path].data)
 	}
-	return digestOf(parts...)
+	return DigestOf(parts...)
 }
 
 // Decode reads data strictly as a configuration, without looking at what its values mean or at the files that it names.

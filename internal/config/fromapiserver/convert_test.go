@@ -27,6 +27,7 @@ func controlPlane(t *testing.T) string {
 	files := map[string][]byte{
 		"tokens.csv":  []byte("0123456789abcdef0123456789abcdef,alice,u1\n"),
 		"config.yaml": []byte(configtest.AuthenticationConfiguration + "anonymous: {enabled: true, conditions: [{path: /livez}, {path: /readyz}, {path: /livez}]}\n"),
+		"plain.yaml":  []byte(configtest.AuthenticationConfiguration),
 		"off.yaml":    []byte(configtest.AuthenticationConfiguration + "anonymous: {enabled: false}\n"),
 	}
 	server := configtest.Server()

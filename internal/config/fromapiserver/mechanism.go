@@ -52,11 +52,13 @@ G-04: people should come from an external source such as OpenID Connect. G-13: c
 			MechanismPolicy: c.policy("authentication.staticToken", "Remove the list unless the token file holds such names."),
 		}
 	}
-	anonymous, err := c.jwt(written)
+	decided, err := c.jwt(written)
 	if err != nil {
 		return err
 	}
-	c.anonymous(written, anonymous)
+	if !decided {
+		c.anonymous(written)
+	}
 	if written.ClientCertificate == nil && written.StaticToken == nil && written.JWT == nil && written.Anonymous == nil {
 		return errors.New("these flags turn on no mechanism that Ostiary has (--client-ca-file, --token-auth-file, --authentication-config, --oidc-*, --anonymous-auth): nobody could come in")
 	}
@@ -65,18 +67,11 @@ G-04: people should come from an external source such as OpenID Connect. G-13: c
 
 // authenticationFile is what decides something here in the file of --authentication-config.
 type authenticationFile struct {
-	Anonymous *anonymousSection `json:"anonymous"`
+	Anonymous *struct{} `json:"anonymous"`
 }
 
-type anonymousSection struct {
-	Enabled    bool `json:"enabled"`
-	Conditions []struct {
-		Path string `json:"path"`
-	} `json:"conditions"`
-}
-
-// jwt takes over the issuers. It returns the section of the file that decides on anonymous access, or nil where flags do.
-func (c *converter) jwt(written *config.Authentication) (*anonymousSection, error) {
+// jwt takes over the issuers. It reports whether their file decides on anonymous access as well; if not, flags do.
+func (c *converter) jwt(written *config.Authentication) (decided bool, err error) {
 	f := c.flags
 	const lifetime = "G-27: maxLifetime: 1h would refuse tokens that live longer; kube-apiserver has no bound."
 	advice := "Remove the list: an identity provider has no business with such names."
@@ -89,56 +84,52 @@ func (c *converter) jwt(written *config.Authentication) (*anonymousSection, erro
 	case f.oidcIssuerURL != "":
 		object, err := config.NewRawObject(c.issuer())
 		if err != nil {
-			return nil, err
+			return false, err
 		}
 		c.comment("authentication.jwt", "The --oidc-* flags, in Kubernetes' newer form.\n%s", lifetime)
 		c.comment("authentication.jwt.configuration", `Signature algorithms cannot be narrowed in this form: all nine that Kubernetes knows are accepted (CFG-1), instead of
 --oidc-signing-algs (%q). Only keys that the issuer publishes verify a token, whatever its algorithm.`, strings.Join(f.oidcSigningAlgs, ","))
 		written.JWT = &config.JWT{Configuration: object, MechanismPolicy: c.policy("authentication.jwt", advice)}
 	}
-	return nil, nil
+	return false, nil
 }
 
-func (c *converter) anonymousInFile(name string) (*anonymousSection, error) {
+// anonymousInFile reports whether the file has an anonymous section, which Ostiary goes by as kube-apiserver does.
+func (c *converter) anonymousInFile(name string) (decided bool, err error) {
 	data, err := c.readFile(name)
 	if err != nil {
-		if !c.flags.set.Changed("anonymous-auth") {
-			c.warn("%q cannot be read here (%s): if it has an anonymous section, take it over to authentication.anonymous; until then nobody comes in anonymously", name, err)
-			return &anonymousSection{}, nil
+		if c.flags.set.Changed("anonymous-auth") {
+			return false, nil // kube-apiserver refuses flag and section together, so there is no section
 		}
-		return nil, nil
+		c.warn("%q cannot be read here (%s): if it has no anonymous section, kube-apiserver lets anonymous callers in and Ostiary will not, unless you write authentication.anonymous: {}", name, err)
+		return true, nil
 	}
 	var parsed authenticationFile
 	if err := yaml.Unmarshal(data, &parsed); err != nil {
-		return nil, fmt.Errorf("--authentication-config=%q is not an AuthenticationConfiguration: %w", name, err)
+		return false, fmt.Errorf("--authentication-config=%q is not an AuthenticationConfiguration: %w", name, err)
 	}
-	if parsed.Anonymous != nil && c.flags.set.Changed("anonymous-auth") {
-		return nil, fmt.Errorf("--anonymous-auth and the anonymous section of %q exclude each other; kube-apiserver refuses them together (ANON-3)", name)
+	if parsed.Anonymous == nil {
+		return false, nil
 	}
-	return parsed.Anonymous, nil
+	if c.flags.set.Changed("anonymous-auth") {
+		return false, fmt.Errorf("--anonymous-auth and the anonymous section of %q exclude each other; kube-apiserver refuses them together (ANON-3)", name)
+	}
+	c.comment("authentication.jwt.file", `G-01: its anonymous section decides who comes in without a credential, here as at the API server; turn it off there, or
+name only the paths that probes need.`)
+	return true, nil
 }
 
-func (c *converter) anonymous(written *config.Authentication, section *anonymousSection) {
+func (c *converter) anonymous(written *config.Authentication) {
 	on, forcedOff := c.flags.anonymous()
-	from := "--anonymous-auth, which is on by default."
-	var paths []string
-	if section != nil {
-		on, forcedOff = section.Enabled, false
-		from = "The anonymous section of --authentication-config."
-		for _, condition := range section.Conditions {
-			if !slices.Contains(paths, condition.Path) {
-				paths = append(paths, condition.Path)
-			}
-		}
-	}
 	if forcedOff {
 		c.warn("anonymous access is left off: kube-apiserver turns it off where --authorization-mode is, or defaults to, AlwaysAllow (ANON-2)")
 	}
 	if !on {
 		return
 	}
-	written.Anonymous = &config.Anonymous{Paths: paths}
-	c.comment("authentication.anonymous", "%s\nG-01: remove it, or let it ask only for what probes need: paths: [/healthz, /livez, /readyz, /version]", from)
+	written.Anonymous = &config.Anonymous{}
+	c.comment("authentication.anonymous", `--anonymous-auth, which is on by default.
+G-01: remove it, or let it ask only for what probes need: paths: [/healthz, /livez, /readyz, /version]`)
 }
 
 // The AuthenticationConfiguration that kube-apiserver itself makes of the --oidc-* flags (kubeapiserver/options,

@@ -137,13 +137,14 @@ func TestAnonymous(t *testing.T) {
 		{"off", "--anonymous-auth=false --authorization-mode=RBAC", nil, ""},
 		{"ANON-2: AlwaysAllow", "--authorization-mode=RBAC,AlwaysAllow", nil, "ANON-2"},
 		{"ANON-2: AlwaysAllow by default", "", nil, "ANON-2"},
-		{"section turns it off", "--authorization-mode=RBAC --authentication-config=" + dir + "/off.yaml", nil, ""},
-		{"file that cannot be read", "--authorization-mode=RBAC --authentication-config=/no.yaml", nil, "until then nobody comes in anonymously"},
+		{"ANON-3: the file's own section decides", "--authorization-mode=RBAC --authentication-config=" + dir + "/config.yaml", nil, ""},
+		{"ANON-3: the file's own section turns it off", "--authorization-mode=RBAC --authentication-config=" + dir + "/off.yaml", nil, ""},
+		{"file that cannot be read", "--authorization-mode=RBAC --authentication-config=/no.yaml", nil, "kube-apiserver lets anonymous callers in and Ostiary will not"},
 		{"by default", "--authorization-mode=RBAC", &config.Anonymous{}, ""},
 		{"by default, authorization in a file", "--authorization-config=/authz.yaml", &config.Anonymous{}, ""},
 		{"flag without value", "--authorization-mode=RBAC --anonymous-auth=false --anonymous-auth", &config.Anonymous{}, ""},
 		{"file that cannot be read, flag", "--authorization-mode=RBAC --anonymous-auth=true --authentication-config=/no.yaml", &config.Anonymous{}, ""},
-		{"section with paths", "--authentication-config=" + dir + "/config.yaml", &config.Anonymous{Paths: []string{"/livez", "/readyz"}}, ""},
+		{"file without a section", "--authorization-mode=RBAC --authentication-config=" + dir + "/plain.yaml", &config.Anonymous{}, ""},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			written, warnings := decoded(t, "--client-ca-file=/ca.crt "+row.flags, os.ReadFile)

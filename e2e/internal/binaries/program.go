@@ -1,0 +1,47 @@
+package binaries
+
+// Program is a program that this package builds. The zero value names none.
+type Program string
+
+// The programs.
+const (
+	KubeAPIServer         Program = "kube-apiserver"
+	KubeControllerManager Program = "kube-controller-manager"
+	Kubectl               Program = "kubectl"
+	Etcd                  Program = "etcd"
+	Ostiary               Program = "ostiary"
+	KubectlOstiary        Program = "kubectl-ostiary"
+)
+
+// ControlPlane is what a control plane and its command line need.
+func ControlPlane() []Program {
+	return []Program{KubeAPIServer, KubeControllerManager, Kubectl, Etcd}
+}
+
+// source says where a program comes from. Programs of one group are built by one go command.
+type source struct {
+	group   group
+	pkg     string
+	builtAs string // what "go build" calls the file
+}
+
+// group is one call of the go command: one module to run it in and one set of flags.
+type group int
+
+const (
+	kubernetesGroup group = iota + 1
+	etcdGroup
+	ostiaryGroup
+)
+
+// sources is the one list of what can be built.
+func sources() map[Program]source {
+	return map[Program]source{
+		KubeAPIServer:         {kubernetesGroup, "k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"},
+		KubeControllerManager: {kubernetesGroup, "k8s.io/kubernetes/cmd/kube-controller-manager", "kube-controller-manager"},
+		Kubectl:               {kubernetesGroup, "k8s.io/kubernetes/cmd/kubectl", "kubectl"},
+		Etcd:                  {etcdGroup, "go.etcd.io/etcd/server/v3", "server"},
+		Ostiary:               {ostiaryGroup, "./cmd/ostiary", "ostiary"},
+		KubectlOstiary:        {ostiaryGroup, "./cmd/kubectl-ostiary", "kubectl-ostiary"},
+	}
+}

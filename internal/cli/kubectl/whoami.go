@@ -1,0 +1,116 @@
+package kubectl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/ostiary/ostiary/internal/adminapi"
+	"github.com/ostiary/ostiary/internal/identity"
+)
+
+const whoAmILong = `Show for whom the server of the current context takes you.
+
+User name, UID, groups and extra are what the API server itself says (SelfSubjectReview), so they hold for what it will
+let you do. Behind an Ostiary gate the mechanism and the credential that proved it are shown as well.
+
+With --output name, the user name alone is printed.`
+
+// whoAmI is what "kubectl ostiary whoami" found.
+type whoAmI struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	// Context and Server are where the answer comes from.
+	Context string `json:"context"`
+	Server  string `json:"server"`
+	// User is what the API server says.
+	User authenticationv1.UserInfo `json:"user"`
+	// CredentialID is what the API server, or else the gate, says.
+	CredentialID string `json:"credentialID,omitempty"`
+	// Gate is nil where the server is no Ostiary gate.
+	Gate *adminapi.GateStatus `json:"gate,omitempty"`
+
+	now time.Time
+}
+
+func newWhoAmI(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "whoami",
+		Short: "Show for whom the server takes you, and by which credential",
+		Long:  whoAmILong,
+		Args:  cobra.NoArgs,
+	}
+	output := addOutputFlag(command)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		server, err := connect(flags, streams)
+		if err != nil {
+			return err
+		}
+		result, err := askWhoAmI(command.Context(), server)
+		if err != nil {
+			return err
+		}
+		return output.print(streams.Out, result)
+	}
+	return command
+}
+
+func askWhoAmI(ctx context.Context, server *server) (*whoAmI, error) {
+	user, err := server.whoAmI(ctx)
+	if err != nil {
+		return nil, err
+	}
+	gate, err := server.gateStatus(ctx)
+	if err != nil && !errors.Is(err, errNotAGate) {
+		return nil, err
+	}
+	result := &whoAmI{
+		APIVersion: adminapi.GroupVersion, Kind: "WhoAmI",
+		Context: server.context, Server: server.url, User: user, Gate: gate, now: time.Now(),
+	}
+	if ids := user.Extra[identity.ExtraCredentialID]; len(ids) > 0 {
+		result.CredentialID = ids[0]
+	} else if gate != nil && gate.Caller.Username == user.Username {
+		result.CredentialID = gate.Caller.CredentialID
+	}
+	return result, nil
+}
+
+func (w *whoAmI) name() string { return w.User.Username }
+
+func (w *whoAmI) rows() []row {
+	rows := []row{
+		{"Context", w.Context},
+		{"Server", w.Server},
+		{"Username", w.User.Username},
+	}
+	if w.User.UID != "" {
+		rows = append(rows, row{"UID", w.User.UID})
+	}
+	rows = append(rows, row{"Groups", list(w.User.Groups)})
+	for _, key := range slices.Sorted(maps.Keys(w.User.Extra)) {
+		rows = append(rows, row{fmt.Sprintf("Extra: %s", key), list(w.User.Extra[key])})
+	}
+	rows = append(rows, row{"Credential", w.CredentialID})
+	if w.Gate == nil {
+		return append(rows, row{"Ostiary gate", "no"})
+	}
+	rows = append(rows, row{"Ostiary gate", gateText(w.Gate)})
+	caller := w.Gate.Caller
+	if caller.Username != w.User.Username {
+		rows = append(rows, row{"Authenticated as", caller.Username})
+	}
+	rows = append(rows, row{"Mechanism", caller.Mechanism})
+	if !caller.CredentialNotAfter.IsZero() {
+		rows = append(rows, row{"Credential ends", until(caller.CredentialNotAfter, w.now)})
+	}
+	return rows
+}

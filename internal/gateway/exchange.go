@@ -1,0 +1,77 @@
+package gateway
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/ostiary/ostiary/internal/accesslog"
+	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/identity"
+)
+
+// exchange is one request on its way through the gate, and what has become known of it. It belongs to the request's
+// goroutine until it is forwarded, and is read only from then on, but for upstreamStatus and failure, which the proxy's
+// hooks set in the same goroutine.
+type exchange struct {
+	id       string
+	began    time.Time
+	source   string
+	target   target
+	upgrade  string
+	info     *request.RequestInfo
+	decision authn.Decision
+	// acting is the identity that goes on; nil until the caller was let in. It differs from the decision's where the
+	// caller impersonates somebody and the gate had to judge that.
+	acting *identity.Identity
+	stream *stream
+
+	upstreamStatus int
+	failure        error
+}
+
+// exchangeKey is the context key of the exchange.
+type exchangeKey struct{}
+
+// withExchange attaches x to ctx.
+func withExchange(ctx context.Context, x *exchange) context.Context {
+	return context.WithValue(ctx, exchangeKey{}, x)
+}
+
+// exchangeFrom returns the exchange of a forwarded request, or nil.
+func exchangeFrom(ctx context.Context) *exchange {
+	x, _ := ctx.Value(exchangeKey{}).(*exchange)
+	return x
+}
+
+// describe fills the event with what is known of the exchange.
+func (x *exchange) describe(e *accesslog.Event, r *http.Request) {
+	e.RequestID, e.Source, e.Method = x.id, x.source, r.Method
+	e.Mechanism = string(x.decision.Mechanism)
+	if cred := x.decision.Credential; cred != nil {
+		e.CredentialID, e.CredentialIssuer = cred.ID.Value, cred.ID.Issuer
+		e.User, e.UID, e.Groups = cred.Identity.Username, cred.Identity.UID, cred.Identity.Groups
+	}
+	if id := x.decision.Identity; id != nil {
+		e.User, e.UID, e.Groups = id.Username, id.UID, id.Groups
+		if x.acting != nil && x.acting != id {
+			e.ActingAs = x.acting.Username
+		}
+	}
+	if x.target.cluster != nil {
+		e.Cluster = x.target.cluster.Name
+	}
+	info := x.info
+	if info == nil {
+		return
+	}
+	e.Verb = info.Verb
+	if !info.IsResourceRequest {
+		e.Path = info.Path
+		return
+	}
+	e.APIGroup, e.Resource, e.Subresource = info.APIGroup, info.Resource, info.Subresource
+	e.Namespace, e.Name = info.Namespace, info.Name
+}

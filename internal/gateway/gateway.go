@@ -1,0 +1,264 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/netip"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+	"k8s.io/apimachinery/pkg/util/sets"
+	"k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/ostiary/ostiary/internal/accesslog"
+	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/frontproxy"
+	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/impersonation"
+)
+
+// Authenticator decides who a caller is and whether policy lets the credential count.
+type Authenticator interface {
+	Decide(ctx context.Context, r *authn.Request) authn.Decision
+}
+
+// State is what the gate decides by. It is immutable: a reload makes a new one, which takes effect with the next
+// request.
+type State struct {
+	// Authenticator is required.
+	Authenticator Authenticator
+	// Audiences are the target audiences of every request (AUD-1).
+	Audiences []string
+	// Clusters has at least one; the first serves "/".
+	Clusters []*Cluster
+}
+
+// Config is what a Gate is made of.
+type Config struct {
+	State *State
+	// Sink takes the decisions. Required.
+	Sink accesslog.Sink
+	// Logger takes what operators should know of the gate itself. Required.
+	Logger *slog.Logger
+	// Local answers requests for the gate's own API, after authentication; it returns false for all others. May be nil.
+	Local Local
+}
+
+// Local is the gate's own API.
+type Local interface {
+	ServeLocal(w http.ResponseWriter, r *http.Request, caller Caller) (served bool)
+}
+
+// Caller is an authenticated caller of the gate's own API.
+type Caller struct {
+	Identity   *identity.Identity
+	Credential *authn.Credential
+	Cluster    *Cluster
+	// Path is the decoded path as the cluster would see it.
+	Path string
+}
+
+// Gate is the data path. It is safe for concurrent use.
+type Gate struct {
+	state     atomic.Pointer[State]
+	sink      accesslog.Sink
+	local     Local
+	logger    *slog.Logger
+	requests  request.RequestInfoResolver
+	responder *responder
+	proxy     *httputil.ReverseProxy
+	streams   streams
+}
+
+// New returns a gate that decides by config.State until Use is called.
+func New(config Config) (*Gate, error) {
+	if config.Sink == nil || config.Logger == nil {
+		return nil, errors.New("gateway: sink and logger are required")
+	}
+	g := &Gate{
+		sink: config.Sink, local: config.Local, logger: config.Logger, responder: newResponder(),
+		requests: &request.RequestInfoFactory{
+			APIPrefixes:          sets.NewString("api", "apis"),
+			GrouplessAPIPrefixes: sets.NewString("api"),
+		},
+	}
+	g.proxy = newProxy(g, config.Logger)
+	return g, g.Use(config.State)
+}
+
+// Use makes the gate decide by state from the next request on. It refuses a state that could not decide anything.
+func (g *Gate) Use(state *State) error {
+	if state == nil || state.Authenticator == nil || len(state.Clusters) == 0 {
+		return errors.New("gateway: a state needs an authenticator and a cluster")
+	}
+	for _, cluster := range state.Clusters {
+		if cluster.HTTP1 == nil || cluster.HTTP2 == nil || cluster.Assert == nil || cluster.Server == nil {
+			return errors.New("gateway: cluster " + cluster.Name + " is not complete")
+		}
+	}
+	g.state.Store(state)
+	return nil
+}
+
+// ServeHTTP is the story of one request.
+func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
+	state := g.state.Load()
+	x := &exchange{id: uuid.NewString(), began: time.Now()}
+	w := &writer{ResponseWriter: out}
+
+	// Admit: nothing with two readings gets any further, and no identity header of the client's survives.
+	if err := g.admit(x, r, state); err != nil {
+		g.deny(w, r, x, reasonMalformed, err, err)
+		return
+	}
+
+	// Authenticate: who is it, and does policy let the credential count?
+	x.decision = state.Authenticator.Decide(r.Context(), &authn.Request{
+		TLS: r.TLS, Conn: connFrom(r.Context()), Header: r.Header, Path: x.target.url.Path,
+		Source: sourceOf(r), Cluster: x.clusterName(), Audiences: state.Audiences, Now: x.began,
+	})
+	authn.StripTokens(r.Header)
+	w.warnings = x.decision.Warnings
+	if !x.decision.Admitted() {
+		g.deny(w, r, x, string(x.decision.Reason), unauthorized(), x.decision.Cause)
+		return
+	}
+	w.closing = r.ProtoMajor > 1 && x.decision.Identity.IsAnonymous()
+	if x.target.cluster == nil {
+		g.deny(w, r, x, reasonNoCluster, unknownCluster(), nil)
+		return
+	}
+	if g.local != nil && g.local.ServeLocal(w, r, Caller{
+		Identity: x.decision.Identity, Credential: x.decision.Credential, Cluster: x.target.cluster, Path: x.target.url.Path,
+	}) {
+		g.record(r, x, accesslog.Request, accesslog.Allow, string(authn.ReasonAccepted), nil, w.status)
+		return
+	}
+
+	// Act: as oneself, or as somebody else where the caller asks for it and may.
+	acting, err := g.impersonate(r, x)
+	if err != nil {
+		g.deny(w, r, x, reasonImpersonation, err, err)
+		return
+	}
+	x.acting = acting
+
+	// Forward.
+	g.forward(w, r, x)
+}
+
+// admit settles where the request goes, refuses what has two readings, and strips every identity header.
+func (g *Gate) admit(x *exchange, r *http.Request, state *State) error {
+	x.source = sourceOf(r).String()
+	target, err := route(r, state.Clusters)
+	if err != nil {
+		return malformed(err)
+	}
+	x.target = target
+	frontproxy.Strip(r.Header)
+	stripForwarding(r.Header)
+	if x.upgrade, err = screen(r); err != nil {
+		return malformed(err)
+	}
+	if err := impersonation.Screen(r.Header); err != nil {
+		return err
+	}
+	view := *r
+	view.URL = &x.target.url
+	if x.info, err = g.requests.NewRequestInfo(&view); err != nil {
+		return malformed(err)
+	}
+	return nil
+}
+
+// impersonate returns the identity that goes on. In requestHeader mode that is always the caller's: the API server
+// judges the Impersonate-* headers, which go on untouched (GW-6).
+func (g *Gate) impersonate(r *http.Request, x *exchange) (*identity.Identity, error) {
+	judge := x.target.cluster.Impersonator
+	if judge == nil {
+		return x.decision.Identity, nil
+	}
+	view := r.WithContext(request.WithRequestInfo(r.Context(), x.info))
+	return judge.Check(view, x.decision.Identity)
+}
+
+// forward sends the request on, and records it: once if it is answered at once, at its start and its end otherwise.
+func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
+	ctx := r.Context()
+	kind := accesslog.Request
+	if x.upgrade != "" || isLongRunning(x.info) {
+		var cancel context.CancelCauseFunc
+		ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		kind = accesslog.StreamEnd
+		x.stream = &stream{watch: x.info.Verb == "watch", cancel: cancel}
+		w.stream = x.stream
+		g.streams.add(x.stream)
+		defer g.streams.remove(x.stream)
+		g.record(r, x, accesslog.StreamStart, accesslog.Allow, string(x.decision.Reason), nil, 0)
+	}
+	defer func() {
+		verdict, reason := accesslog.Allow, string(x.decision.Reason)
+		if x.failure != nil {
+			verdict, reason = accesslog.Fault, failureReason(ctx, x)
+		}
+		if x.stream.wasCut() != "" {
+			reason = reasonCut
+		}
+		g.record(r, x, kind, verdict, reason, x.failure, w.status)
+	}()
+	g.proxy.ServeHTTP(w, r.WithContext(withExchange(ctx, x)))
+}
+
+// deny refuses the request: public is what the client is told, cause what the log says.
+func (g *Gate) deny(w *writer, r *http.Request, x *exchange, reason string, public, cause error) {
+	g.responder.refuse(w, r, x, public)
+	g.record(r, x, accesslog.Request, accesslog.Deny, reason, cause, w.status)
+}
+
+// record puts an event on record.
+func (g *Gate) record(r *http.Request, x *exchange, kind accesslog.Kind, verdict accesslog.Verdict, reason string, cause error, status int) {
+	event := accesslog.Event{
+		Kind: kind, Time: time.Now(), Verdict: verdict, Reason: reason, Cause: cause,
+		Status: status, UpstreamStatus: x.upstreamStatus,
+	}
+	event.Duration = event.Time.Sub(x.began)
+	x.describe(&event, r)
+	g.sink.Record(&event)
+}
+
+// clusterName is the name of the cluster that the request is for; empty when there is none of that name.
+func (x *exchange) clusterName() string {
+	if x.target.cluster == nil {
+		return ""
+	}
+	return x.target.cluster.Name
+}
+
+// connKey is the context key of a connection's memory.
+type connKey struct{}
+
+// ConnContext gives each client connection its memory. It is for http.Server's field of that name.
+func ConnContext(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, new(authn.Conn))
+}
+
+// connFrom returns the memory of the request's connection, or nil.
+func connFrom(ctx context.Context) *authn.Conn {
+	conn, _ := ctx.Value(connKey{}).(*authn.Conn)
+	return conn
+}
+
+// sourceOf is the address of the connection's other end. No header can change it.
+func sourceOf(r *http.Request) netip.Addr {
+	address, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Addr().Unmap()
+}

@@ -1,0 +1,516 @@
+package gateway_test
+
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ostiary/ostiary/internal/accesslog"
+	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/frontproxy"
+	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/identity"
+)
+
+// byToken lets in whoever shows "Bearer <user>" for a user it knows, and nobody else.
+type byToken struct{ users map[string]*identity.Identity }
+
+func (b byToken) Decide(_ context.Context, r *authn.Request) authn.Decision {
+	name := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if id, ok := b.users[name]; ok {
+		cred := &authn.Credential{ID: identity.CredentialID{Value: "STATIC=1"}, Mechanism: identity.StaticToken, Identity: *id}
+		return authn.Decision{Identity: id, Credential: cred, Mechanism: cred.Mechanism, Reason: authn.ReasonAccepted, Warnings: []string{`say "hi"`}}
+	}
+	return authn.Decision{Reason: authn.ReasonRejected, Cause: errors.New("unknown " + name)}
+}
+
+// journal keeps events.
+type journal struct {
+	mu     sync.Mutex
+	events []accesslog.Event
+	added  chan struct{}
+}
+
+func (j *journal) Record(e *accesslog.Event) {
+	j.mu.Lock()
+	j.events = append(j.events, *e)
+	j.mu.Unlock()
+	select {
+	case j.added <- struct{}{}:
+	default:
+	}
+}
+
+// await returns the first event that matches.
+func (j *journal) await(t *testing.T, matches func(accesslog.Event) bool) accesslog.Event {
+	t.Helper()
+	deadline := time.After(10 * time.Second)
+	for {
+		j.mu.Lock()
+		for _, e := range j.events {
+			if matches(e) {
+				j.mu.Unlock()
+				return e
+			}
+		}
+		j.mu.Unlock()
+		select {
+		case <-j.added:
+		case <-deadline:
+			t.Fatalf("no such event in %+v", j.events)
+		}
+	}
+}
+
+// setup is a gate over TLS in front of a server over TLS.
+type setup struct {
+	gate    *gateway.Gate
+	front   *httptest.Server
+	journal *journal
+}
+
+// asserted are the headers under which the test's API server sees an identity.
+const assertedUser = "X-Remote-User"
+
+func newSetup(t *testing.T, api http.Handler, change ...func(*gateway.State)) *setup {
+	t.Helper()
+	upstream := httptest.NewUnstartedServer(api)
+	upstream.EnableHTTP2 = true
+	upstream.StartTLS()
+	t.Cleanup(upstream.Close)
+	server, err := url.Parse(upstream.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	roots := x509.NewCertPool()
+	roots.AddCert(upstream.Certificate())
+	plain := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true}
+	upgrade := &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}}
+	t.Cleanup(plain.CloseIdleConnections)
+	t.Cleanup(upgrade.CloseIdleConnections)
+	cluster := func(name string) *gateway.Cluster {
+		return &gateway.Cluster{Name: name, Server: server, Mode: "requestHeader", HTTP2: plain, HTTP1: upgrade, Assert: frontproxy.Set}
+	}
+	state := &gateway.State{
+		Authenticator: byToken{users: map[string]*identity.Identity{
+			"alice":  {Username: "alice", Groups: []string{"dev", "system:authenticated"}},
+			"nobody": {Username: identity.Anonymous, Groups: []string{identity.GroupUnauthenticated}},
+			"empty":  {},
+		}},
+		Clusters: []*gateway.Cluster{cluster("prod"), cluster("stage")},
+	}
+	for _, one := range change {
+		one(state)
+	}
+	s := &setup{journal: &journal{added: make(chan struct{}, 1)}}
+	s.gate, err = gateway.New(gateway.Config{State: state, Sink: s.journal, Logger: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.front = httptest.NewUnstartedServer(s.gate)
+	s.front.EnableHTTP2 = true
+	s.front.Config.ConnContext = gateway.ConnContext
+	s.front.Config.DisableGeneralOptionsHandler = true
+	s.front.StartTLS()
+	t.Cleanup(s.front.Close)
+	return s
+}
+
+// raw sends bytes over a TLS connection that speaks HTTP/1.1, and reads one answer.
+func (s *setup) raw(t *testing.T, text string) (*http.Response, string) {
+	t.Helper()
+	conn := s.dial(t)
+	if _, err := io.WriteString(conn, text); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		t.Fatalf("reading the answer: %v", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return response, string(content)
+}
+
+func (s *setup) dial(t *testing.T) *tls.Conn {
+	t.Helper()
+	roots := x509.NewCertPool()
+	roots.AddCert(s.front.Certificate())
+	dialer := &tls.Dialer{Config: &tls.Config{RootCAs: roots, NextProtos: []string{"http/1.1"}, MinVersion: tls.VersionTLS12}}
+	conn, err := dialer.DialContext(t.Context(), "tcp", s.front.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	_ = conn.SetDeadline(time.Now().Add(20 * time.Second))
+	tlsConn, ok := conn.(*tls.Conn)
+	if !ok {
+		t.Fatalf("not TLS: %T", conn)
+	}
+	return tlsConn
+}
+
+// echo answers with what reached it.
+func echo(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(map[string]any{"uri": r.RequestURI, "headers": r.Header, "proto": r.Proto, "trailer": r.Trailer})
+}
+
+type echoed struct {
+	URI     string
+	Headers http.Header
+	Proto   string
+}
+
+func decode(t *testing.T, content string) echoed {
+	t.Helper()
+	var e echoed
+	if err := json.Unmarshal([]byte(content), &e); err != nil {
+		t.Fatalf("%v in %q", err, content)
+	}
+	return e
+}
+
+// TestForgedHeadersNeverReachTheCluster sends what attackers send; the cluster must see alice and nothing else.
+func TestForgedHeadersNeverReachTheCluster(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, http.HandlerFunc(echo))
+	for _, tt := range []struct{ name, headers string }{
+		{name: "attack 1 connection names the identity headers", headers: "Connection: close, X-Remote-User, X-Remote-Group\r\n"},
+		{name: "attack 2 connection names audit id", headers: "Connection: Audit-Id\r\n"},
+		{name: "attack 3 two connection headers, first empty", headers: "Connection:\r\nConnection: X-Remote-User\r\n"},
+		{name: "attack 5 remote headers", headers: "X-Remote-User: admin\r\nX-Remote-Group: system:masters\r\nX-Remote-Extra-Scopes: all\r\n"},
+		{name: "attack 6 remote uid alone", headers: "X-Remote-Uid: 0\r\n"},
+		{name: "attack 8 case", headers: "x-remote-user: admin\r\nX-REMOTE-GROUP: system:masters\r\n"},
+		{name: "attack 8 underscores", headers: "X_Remote_User: admin\r\nX-Remote_User: admin\r\nx_remote-group: system:masters\r\n"},
+		{name: "attack 18 forwarding headers", headers: "X-Forwarded-For: 8.8.8.8\r\nForwarded: for=8.8.8.8\r\nX-Real-Ip: 8.8.8.8\r\nX-Forwarded-Host: evil\r\nX-Forwarded-Uri: /\r\n"},
+		{name: "client chooses the audit id", headers: "Audit-Id: 00000000-0000-0000-0000-000000000000\r\n"},
+		{name: "attack 17 token subprotocol beside a bearer token", headers: "Sec-WebSocket-Protocol: base64url.bearer.authorization.k8s.io.YWRtaW4\r\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			response, content := s.raw(t, "GET /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n"+tt.headers+"\r\n")
+			if response.StatusCode != http.StatusOK {
+				t.Fatalf("status %d: %s", response.StatusCode, content)
+			}
+			got := decode(t, content)
+			for name, values := range got.Headers {
+				switch name {
+				case "X-Remote-User", "X-Remote-Group", "X-Forwarded-For", "Audit-Id":
+				case "Accept-Encoding", "User-Agent", "Accept":
+				default:
+					t.Errorf("the cluster saw %s: %q", name, values)
+				}
+			}
+			want := http.Header{"X-Remote-User": {"alice"}, "X-Remote-Group": {"dev", "system:authenticated"}, "X-Forwarded-For": {"127.0.0.1"}}
+			for name, values := range want {
+				if diff := cmp.Diff(values, got.Headers[name]); diff != "" {
+					t.Errorf("%s (-want +got):\n%s", name, diff)
+				}
+			}
+			if id := got.Headers.Get("Audit-Id"); id == "" || strings.HasPrefix(id, "00000000") {
+				t.Errorf("audit id %q", id)
+			}
+		})
+	}
+}
+
+// TestAmbiguousRequestsAreRefused covers what two parsers could read differently. The twin of each passes.
+func TestAmbiguousRequestsAreRefused(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, http.HandlerFunc(echo))
+	request := func(line, headers string) string {
+		return line + " HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n" + headers + "\r\n"
+	}
+	for _, tt := range []struct {
+		name, bad, twin string
+		status          int
+	}{
+		{name: "attack 15 two authorization headers", bad: request("GET /api", "Authorization: Bearer alice\r\n"), twin: request("GET /api", ""), status: 400},
+		{name: "attack 75 h2c", bad: request("GET /api", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n"), twin: request("GET /api", ""), status: 400},
+		{name: "attack 75 unknown upgrade", bad: request("GET /api", "Connection: upgrade\r\nUpgrade: tcp\r\n"), twin: request("GET /api", "Upgrade: tcp\r\n"), status: 400},
+		{name: "attack 75 two upgrades", bad: request("GET /api", "Connection: upgrade\r\nUpgrade: websocket\r\nUpgrade: tcp\r\n"), twin: request("GET /api", ""), status: 400},
+		{name: "attack 75 upgrade without a name", bad: request("GET /api", "Connection: upgrade\r\n"), twin: request("GET /api", ""), status: 400},
+		{name: "attack 78 absolute form", bad: request("GET https://10.0.0.1/api", ""), twin: request("GET /api", ""), status: 400},
+		{name: "attack 78 asterisk", bad: request("OPTIONS *", ""), twin: request("OPTIONS /", ""), status: 400},
+		{name: "attack 80 both lengths", bad: request("POST /api", "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n") + "0\r\n\r\n", twin: request("POST /api", "Content-Length: 5\r\n") + "hello", status: 0},
+		{name: "attack 80 space before colon", bad: request("GET /api", "X-Remote-User : admin\r\n"), twin: request("GET /api", ""), status: 400},
+		{name: "attack 80 NUL in a header", bad: request("GET /api", "X-A: a\x00b\r\n"), twin: request("GET /api", "X-A: ab\r\n"), status: 400},
+		{name: "wrong token", bad: strings.Replace(request("GET /api", ""), "alice", "mallory", 1), twin: request("GET /api", ""), status: 401},
+		{name: "unknown cluster", bad: request("GET /clusters/none/api", ""), twin: request("GET /clusters/stage/api", ""), status: 404},
+		{name: "unknown cluster without a credential", bad: strings.Replace(request("GET /clusters/none/api", ""), "alice", "mallory", 1), twin: request("GET /clusters/stage/api", ""), status: 401},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			response, content := s.raw(t, tt.bad)
+			if tt.status == 0 { // Go settles it: chunked wins and the length is dropped, so one reading is left
+				if length := decode(t, content).Headers["Content-Length"]; len(length) > 0 {
+					t.Errorf("both lengths went on: %q", length)
+				}
+			} else if response.StatusCode != tt.status {
+				t.Errorf("status %d, want %d: %s", response.StatusCode, tt.status, content)
+			}
+			if response, content := s.raw(t, tt.twin); response.StatusCode != http.StatusOK {
+				t.Errorf("twin: status %d: %s", response.StatusCode, content)
+			}
+		})
+	}
+}
+
+// TestPathsGoOnByteForByte is attack 78's other half, and the routing of several clusters.
+func TestPathsGoOnByteForByte(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, http.HandlerFunc(echo))
+	for _, path := range []string{
+		"/", "/api", "/api/v1/namespaces/a/services/b:80/proxy/x//y/../z", "//livez", "/a/%2e%2e/b", "/a%2fb", "/a%5cb", "/a;b=c",
+		"/a?b=c;d=e&f=%zz&watch", "/a?", "/%6civez", "/a\"b<c>|^`", "/\u00e9\u4e16", "/a:b@c!$&'()*+,=", "/clustersx", "/%63lusters/prod/api",
+		"/clusters", "/a%00b", "/?", "/a??b",
+	} {
+		t.Run(path, func(t *testing.T) {
+			t.Parallel()
+			for _, prefix := range []string{"", "/clusters/stage"} {
+				response, content := s.raw(t, "GET "+prefix+path+" HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n")
+				if response.StatusCode != http.StatusOK {
+					t.Fatalf("status %d: %s", response.StatusCode, content)
+				}
+				if got := decode(t, content).URI; got != path {
+					t.Errorf("%q arrived as %q", prefix+path, got)
+				}
+			}
+		})
+	}
+	for sent, want := range map[string]string{"/clusters/stage": "/", "/clusters/stage/": "/", "/clusters/stage?a": "/?a", "/clusters/prod/clusters/stage/x": "/clusters/stage/x"} {
+		if _, content := s.raw(t, "GET "+sent+" HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n"); decode(t, content).URI != want {
+			t.Errorf("%q arrived as %s, want %q", sent, content, want)
+		}
+	}
+}
+
+// TestNobodyIsNeverForwarded is attack 22: an identity without a name must not reach the wire.
+func TestNobodyIsNeverForwarded(t *testing.T) {
+	t.Parallel()
+	var reached bool
+	s := newSetup(t, http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached = true }))
+	response, content := s.raw(t, "GET /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer empty\r\n\r\n")
+	if response.StatusCode < 500 || reached {
+		t.Errorf("status %d, reached %v: %s", response.StatusCode, reached, content)
+	}
+}
+
+func TestRefusalsAreStatusObjects(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, http.HandlerFunc(echo))
+	response, content := s.raw(t, "GET /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer s3cr3t\r\n\r\n")
+	var status metav1.Status
+	if err := json.Unmarshal([]byte(content), &status); err != nil {
+		t.Fatal(err)
+	}
+	want := metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: "Failure", Message: "Unauthorized", Reason: "Unauthorized", Code: 401}
+	if diff := cmp.Diff(want, status); diff != "" {
+		t.Errorf("RESP-1 (-want +got):\n%s", diff)
+	}
+	h := response.Header
+	if h.Get("Www-Authenticate") != "" || h.Get("Audit-Id") == "" || h.Get("Cache-Control") != "no-cache, private" || h.Get("X-Content-Type-Options") != "" {
+		t.Errorf("RESP-3: %q", h)
+	}
+	if strings.Contains(content, "s3cr3t") {
+		t.Error("attack 84: the body echoes the token")
+	}
+	event := s.journal.await(t, func(e accesslog.Event) bool { return e.Verdict == accesslog.Deny })
+	if event.RequestID != h.Get("Audit-Id") || event.Status != 401 || event.Path != "/api" {
+		t.Errorf("event %+v", event)
+	}
+	response, _ = s.raw(t, "GET /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n")
+	if got := response.Header.Get("Warning"); got != `299 - "say \"hi\""` {
+		t.Errorf("RESP-5: warning %q", got)
+	}
+}
+
+// TestHTTP2ConnectionsOfNobodyEnd is attack 81 (RESP-7): after a refusal the connection is closed; its twin's is kept.
+func TestHTTP2ConnectionsOfNobodyEnd(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, http.HandlerFunc(echo))
+	for _, tt := range []struct {
+		name, token string
+		dials       int
+	}{
+		{name: "refused", token: "mallory", dials: 3},
+		{name: "anonymous", token: "nobody", dials: 3},
+		{name: "twin: authenticated", token: "alice", dials: 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			transport := s.front.Client().Transport.(*http.Transport).Clone() //nolint:forcetypeassert // httptest's own
+			var mu sync.Mutex
+			dials := 0
+			transport.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+				mu.Lock()
+				defer mu.Unlock()
+				dials++
+				return new(net.Dialer).DialContext(ctx, network, address)
+			}
+			defer transport.CloseIdleConnections()
+			for range 3 {
+				request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.front.URL+"/api", http.NoBody)
+				if err != nil {
+					t.Fatal(err)
+				}
+				request.Header.Set("Authorization", "Bearer "+tt.token)
+				response, err := transport.RoundTrip(request)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, response.Body); err != nil {
+					t.Fatal(err)
+				}
+				_ = response.Body.Close()
+				if response.ProtoMajor != 2 {
+					t.Fatalf("spoke %s", response.Proto)
+				}
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if dials != tt.dials {
+				t.Errorf("%d connections for 3 requests, want %d", dials, tt.dials)
+			}
+		})
+	}
+}
+
+func TestUnreachableCluster(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, http.HandlerFunc(echo), func(state *gateway.State) {
+		down := *state.Clusters[0]
+		refused := roundTrip(func(*http.Request) (*http.Response, error) { return nil, errors.New("dial tcp 10.1.2.3: refused") })
+		down.HTTP1, down.HTTP2 = refused, refused
+		state.Clusters[0] = &down
+	})
+	response, content := s.raw(t, "GET /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n")
+	if response.StatusCode != http.StatusServiceUnavailable || response.Header.Get("Retry-After") == "" || !strings.Contains(content, "cluster prod") || strings.Contains(content, "10.1.2.3") {
+		t.Errorf("status %d, headers %q: %s", response.StatusCode, response.Header, content)
+	}
+	event := s.journal.await(t, func(e accesslog.Event) bool { return e.Verdict == accesslog.Fault })
+	if event.Reason != "cluster_unreachable" || event.Cause == nil || event.Status != 503 {
+		t.Errorf("event %+v", event)
+	}
+	if response, _ := s.raw(t, "GET /clusters/stage/api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n"); response.StatusCode != http.StatusOK {
+		t.Errorf("twin: the other cluster answers %d", response.StatusCode)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestRedirectsAreNotFollowed is attack 77.
+func TestRedirectsAreNotFollowed(t *testing.T) {
+	t.Parallel()
+	hits := 0
+	s := newSetup(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hits++
+		http.Redirect(w, r, "/elsewhere", http.StatusTemporaryRedirect)
+	}))
+	if response, _ := s.raw(t, "GET /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n"); response.StatusCode != http.StatusTemporaryRedirect || hits != 1 {
+		t.Errorf("status %d after %d hits", response.StatusCode, hits)
+	}
+}
+
+// TestDrainTellsStreams shows what clients of each kind of stream see when the gate goes away.
+func TestDrainTellsStreams(t *testing.T) {
+	t.Parallel()
+	started := make(chan struct{}, 1)
+	s := newSetup(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Upgrade") != "" {
+			conn, buffered, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				return
+			}
+			defer func() { _ = conn.Close() }()
+			_, _ = fmt.Fprintf(buffered, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: %s\r\n\r\n\x82\x01a", r.Header.Get("Upgrade"))
+			_ = buffered.Flush()
+			_, _ = io.Copy(io.Discard, conn)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = io.WriteString(w, "{\"type\":\"ADDED\"}\n")
+		_ = http.NewResponseController(w).Flush()
+		started <- struct{}{}
+		<-r.Context().Done()
+	}))
+
+	watch := s.dial(t)
+	_, _ = io.WriteString(watch, "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n")
+	response, err := http.ReadResponse(bufio.NewReader(watch), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	<-started
+
+	exec := s.dial(t)
+	_, _ = io.WriteString(exec, "GET /api/v1/namespaces/a/pods/b/exec HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+	execReader := bufio.NewReader(exec)
+	upgraded, err := http.ReadResponse(execReader, nil)
+	if err != nil || upgraded.StatusCode != http.StatusSwitchingProtocols {
+		t.Fatalf("%+v %v", upgraded, err)
+	}
+	defer func() { _ = upgraded.Body.Close() }()
+	frame := make([]byte, 3)
+	if _, err := io.ReadFull(execReader, frame); err != nil {
+		t.Fatal(err)
+	}
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // no time for those that want to go on
+	drained := make(chan struct{})
+	go func() { s.gate.Drain(ctx); close(drained) }()
+
+	content, err := io.ReadAll(response.Body)
+	if err != nil {
+		t.Fatalf("the watch did not end cleanly: %v", err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(content)), "\n")
+	var event struct {
+		Type   string
+		Object metav1.Status
+	}
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &event); err != nil || event.Type != "ERROR" || event.Object.Message != gateway.DrainReason {
+		t.Errorf("last event %q: %v", lines[len(lines)-1], err)
+	}
+	rest, err := io.ReadAll(execReader)
+	if err != nil {
+		t.Fatalf("the exec did not end cleanly: %v", err)
+	}
+	if want := append([]byte{0x88, byte(2 + len(gateway.DrainReason)), 0x03, 0xe9}, gateway.DrainReason...); string(rest) != string(want) {
+		t.Errorf("close frame %q, want %q", rest, want)
+	}
+	<-drained
+	for _, kind := range []accesslog.Kind{accesslog.StreamStart, accesslog.StreamEnd} {
+		for _, verb := range []string{"watch", "get"} {
+			event := s.journal.await(t, func(e accesslog.Event) bool { return e.Kind == kind && e.Verb == verb })
+			if kind == accesslog.StreamEnd && event.Reason != "cut" {
+				t.Errorf("event %+v", event)
+			}
+		}
+	}
+}

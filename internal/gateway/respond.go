@@ -1,0 +1,88 @@
+package gateway
+
+import (
+	"errors"
+	"net/http"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/runtime/serializer"
+	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+)
+
+// The reasons that the gateway itself gives, beside those of authn and policy.
+const (
+	reasonMalformed     = "malformed"           // a request with two readings
+	reasonNoCluster     = "unknown_cluster"     // a path that names no cluster
+	reasonImpersonation = "impersonation"       // the caller may not act as that identity
+	reasonUnreachable   = "cluster_unreachable" // the API server could not be asked
+	reasonClientGone    = "client_gone"         // the client went away first
+	reasonCut           = "cut"                 // a stream that the gate ended
+)
+
+// refusedBodyTimeout is how long the rest of a refused request's body may take to arrive before its HTTP/1.1
+// connection is given up: nobody vouched for the sender.
+const refusedBodyTimeout = 5 * time.Second
+
+// responder writes errors as Kubernetes Status objects, encoded as the client asks for (RESP-1, RESP-2).
+type responder struct{ codecs serializer.CodecFactory }
+
+// newResponder returns a responder that knows the Status object in all its encodings.
+func newResponder() *responder {
+	scheme := runtime.NewScheme()
+	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Version: "v1"})
+	return &responder{codecs: serializer.NewCodecFactory(scheme)}
+}
+
+// refuse answers with err's Status, and ends the connection of an HTTP/2 client that nobody vouched for (RESP-7): a
+// client that may open streams and reset them for free would cost more than it pays.
+func (rs *responder) refuse(w *writer, r *http.Request, x *exchange, err error) {
+	status := statusOf(err)
+	if status.Status().Code == http.StatusUnauthorized {
+		w.closing = r.ProtoMajor > 1
+	}
+	if r.ProtoMajor == 1 && r.ContentLength != 0 {
+		_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(refusedBodyTimeout))
+	}
+	header := w.Header()
+	header.Set("Audit-Id", x.id)
+	header.Set("Cache-Control", "no-cache, private")
+	responsewriters.ErrorNegotiated(status, rs.codecs, schema.GroupVersion{Version: "v1"}, w, r)
+}
+
+// statusOf is the outside of an error: the Status it brings along, or an internal error that says nothing.
+func statusOf(err error) *apierrors.StatusError {
+	if status, ok := errors.AsType[*apierrors.StatusError](err); ok {
+		return status
+	}
+	return apierrors.NewInternalError(errors.New("see the gate's log"))
+}
+
+// unauthorized is the one answer to every caller who was not let in; it never says why (RESP-1).
+func unauthorized() *apierrors.StatusError {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusUnauthorized,
+		Reason: metav1.StatusReasonUnauthorized, Message: "Unauthorized",
+	}}
+}
+
+// malformed tells a client what about its request cannot be forwarded.
+func malformed(err error) *apierrors.StatusError { return apierrors.NewBadRequest(err.Error()) }
+
+// unknownCluster answers authenticated callers whose path names no cluster.
+func unknownCluster() *apierrors.StatusError {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
+		Message: "the path names a cluster that this gate does not serve",
+	}}
+}
+
+// unreachable answers when the API server cannot be asked. Which address failed, and how, is for the log.
+func unreachable(cluster string) *apierrors.StatusError {
+	status := apierrors.NewServiceUnavailable("the API server of cluster " + cluster + " cannot be reached by the gate")
+	status.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
+	return status
+}

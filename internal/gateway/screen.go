@@ -1,0 +1,53 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"golang.org/x/net/http/httpguts"
+)
+
+// Upgrades that the Kubernetes API knows (STR-2, STR-3). Any other would become a tunnel that nobody understands.
+const (
+	upgradeWebSocket = "websocket"
+	upgradeSPDY      = "spdy/3.1"
+)
+
+// errAuthorizationTwice refuses requests with more than one Authorization header. kube-apiserver reads the first
+// (BEAR-1); anything between client and gate that reads the last would see another credential.
+var errAuthorizationTwice = errors.New("more than one Authorization header")
+
+// screen refuses requests whose headers leave room for two readings. It returns the protocol the request wants to
+// switch to, in lower case; empty for none.
+func screen(r *http.Request) (upgrade string, err error) {
+	if len(r.Header["Authorization"]) > 1 {
+		return "", errAuthorizationTwice
+	}
+	if !httpguts.HeaderValuesContainsToken(r.Header["Connection"], "Upgrade") {
+		return "", nil
+	}
+	values := r.Header["Upgrade"]
+	if len(values) != 1 || r.ProtoMajor != 1 {
+		return "", errors.New("an upgrade names exactly one protocol, over HTTP/1.1")
+	}
+	upgrade = strings.ToLower(values[0])
+	if upgrade != upgradeWebSocket && upgrade != upgradeSPDY {
+		return "", fmt.Errorf("upgrades go to websocket or SPDY/3.1 only, not to %q", values[0])
+	}
+	return upgrade, nil
+}
+
+// stripForwarding removes what tells of hops before us. Nobody in front of the gate is trusted to say where a request
+// came from, and the API server's audit log would believe it.
+func stripForwarding(h http.Header) {
+	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
+		delete(h, name)
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "X-Forwarded") {
+			delete(h, name)
+		}
+	}
+}

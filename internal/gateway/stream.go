@@ -1,0 +1,213 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"k8s.io/apiserver/pkg/endpoints/request"
+)
+
+// goodbye is how long the far side of a cut tunnel may take to answer its close before its connection is closed too.
+const goodbye = time.Second
+
+// errCut is the cause with which the gate ends a stream; it wraps the reason that the client sees.
+var errCut = errors.New("ended by the gate")
+
+// isLongRunning tells requests that end when the client or the cluster wants from those that are answered at once
+// (LONG-1).
+func isLongRunning(info *request.RequestInfo) bool {
+	if info.Verb == "watch" || info.Verb == "proxy" {
+		return true
+	}
+	if !info.IsResourceRequest {
+		return strings.HasPrefix(info.Path, "/debug/pprof/")
+	}
+	switch info.Subresource {
+	case "attach", "exec", "proxy", "log", "portforward":
+		return true
+	default:
+		return false
+	}
+}
+
+// stream is one long-running request under way. It is registered before it is forwarded, so that a cut cannot miss it.
+type stream struct {
+	watch  bool
+	cancel context.CancelCauseFunc
+
+	mu     sync.Mutex
+	reason string   // set once, when the stream is cut
+	client net.Conn // the client's side of a tunnel, after the switch of protocols
+}
+
+// cut ends the stream. The client is told reason in the terms of the stream's protocol, where that has any: a final
+// event for a watch, a close frame for WebSocket, GOAWAY for SPDY. Others just end. It does not wait, and may be called
+// more than once.
+func (s *stream) cut(reason string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason != "" {
+		return
+	}
+	s.reason = reason
+	s.cancel(errCut)
+	if s.client != nil {
+		_ = s.client.SetDeadline(time.Now().Add(goodbye))
+	}
+}
+
+// hijacked tells the stream its client's connection.
+func (s *stream) hijacked(client net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.client = client
+	if s.reason != "" {
+		_ = client.SetDeadline(time.Now().Add(goodbye))
+	}
+}
+
+// wasCut returns why the stream was cut, or "" if it was not. A nil stream never was.
+func (s *stream) wasCut() string {
+	if s == nil {
+		return ""
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason
+}
+
+// farewell is a protocol's way to say that the stream ends.
+type farewell interface {
+	// observe sees every byte of the answer on its way to the client.
+	observe(p []byte)
+	// last returns the bytes that may follow what was observed, or nil when nothing may.
+	last(reason string) []byte
+}
+
+// body stands in the way of an answer's bytes. When the stream was cut, it hands out the farewell and then a clean end.
+type body struct {
+	io.ReadCloser
+	stream   *stream
+	farewell farewell
+	rest     []byte
+	ended    bool
+}
+
+// Read implements io.Reader.
+func (b *body) Read(p []byte) (int, error) {
+	if !b.ended {
+		n, err := b.ReadCloser.Read(p)
+		b.farewell.observe(p[:n])
+		if err == nil || b.stream.wasCut() == "" {
+			return n, err
+		}
+		b.ended, b.rest = true, b.farewell.last(b.stream.wasCut())
+		if n > 0 {
+			return n, nil
+		}
+	}
+	if len(b.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, b.rest)
+	b.rest = b.rest[n:]
+	return n, nil
+}
+
+// tunnel is a body that can be written to: the API server's side of a connection that switched protocols.
+type tunnel struct {
+	body
+	backend io.ReadWriteCloser
+}
+
+// Write implements io.Writer. After a cut, what the client still sends is dropped without an error, so that the
+// farewell reaches it before its connection is closed.
+func (t *tunnel) Write(p []byte) (int, error) {
+	n, err := t.backend.Write(p)
+	if err != nil && t.stream.wasCut() != "" {
+		return len(p), nil
+	}
+	return n, err
+}
+
+// CloseWrite hands on that the client will send no more.
+func (t *tunnel) CloseWrite() error {
+	if half, ok := t.backend.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return nil
+}
+
+// streams are all long-running requests under way. The zero value is ready; it is safe for concurrent use.
+type streams struct {
+	mu    sync.Mutex
+	open  map[*stream]struct{}
+	empty chan struct{} // closed when the last one ends, while somebody waits for that
+}
+
+// add registers a stream; remove forgets it.
+func (s *streams) add(one *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open == nil {
+		s.open = make(map[*stream]struct{})
+	}
+	s.open[one] = struct{}{}
+}
+
+// remove forgets a stream that ended.
+func (s *streams) remove(one *stream) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.open, one)
+	if len(s.open) == 0 && s.empty != nil {
+		close(s.empty)
+		s.empty = nil
+	}
+}
+
+// wait returns when no stream is open any more, or with ctx's error.
+func (s *streams) wait(ctx context.Context) error {
+	s.mu.Lock()
+	if len(s.open) == 0 {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.empty == nil {
+		s.empty = make(chan struct{})
+	}
+	empty := s.empty
+	s.mu.Unlock()
+	select {
+	case <-empty:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// cut ends every stream that matches, and returns how many.
+func (s *streams) cut(reason string, matches func(*stream) bool) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for one := range s.open {
+		if matches(one) {
+			one.cut(reason)
+			n++
+		}
+	}
+	return n
+}
+
+// count returns how many streams are open.
+func (s *streams) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.open)
+}

@@ -1,0 +1,171 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/authn/clientcert"
+	"github.com/ostiary/ostiary/internal/authn/jwt"
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/policy"
+	"github.com/ostiary/ostiary/internal/tlspolicy"
+)
+
+// generation is all that follows from one state of the configuration. It is immutable. Parts that did not change are
+// taken over from the generation before.
+type generation struct {
+	checked  *config.Checked
+	state    *gateway.State
+	tls      *tls.Config
+	clusters []*upstream
+
+	certificates *clientcert.Mechanism
+	authorities  config.Digest
+	jwt          *jwt.Mechanism
+	jwtContent   string
+}
+
+// build makes a generation. Either all of it is good or nothing changes; every mistake is reported at once. life bounds
+// the background work of its parts.
+func build(life context.Context, checked *config.Checked, previous *generation, logger *slog.Logger) (*generation, error) {
+	a := &assembly{
+		ctx: life, checked: checked, previous: previous, logger: logger,
+		chain:  authn.Config{Audiences: checked.Audiences},
+		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules)},
+	}
+	var mistakes []error
+	for _, add := range a.mechanisms() {
+		mistakes = append(mistakes, add())
+	}
+	admitter, err := policy.New(a.policy)
+	mistakes = append(mistakes, err)
+	clusters, err := upstreams(checked.Clusters, previous)
+	mistakes = append(mistakes, err)
+	if err := errors.Join(mistakes...); err != nil {
+		if a.jwt != nil && (previous == nil || previous.jwt != a.jwt) {
+			a.jwt.Close()
+		}
+		return nil, err
+	}
+	a.chain.Admitter = admitter
+	chain, err := authn.New(a.chain)
+	if err != nil {
+		return nil, err
+	}
+	g := &generation{
+		checked: checked, clusters: clusters, jwt: a.jwt,
+		state: &gateway.State{Authenticator: chain, Audiences: checked.Audiences},
+		tls:   tlspolicy.Gate(checked.Listen.TLS.Certificate, authorityHint(checked)),
+	}
+	for _, step := range a.chain.Requests {
+		if m, ok := step.Mechanism.(*clientcert.Mechanism); ok {
+			g.certificates, g.authorities = m, checked.ClientCertificate.Authorities.Digest
+		}
+	}
+	if checked.JWT != nil {
+		g.jwtContent = string(checked.JWT.Content)
+	}
+	for _, cluster := range clusters {
+		g.state.Clusters = append(g.state.Clusters, cluster.gateway)
+	}
+	for _, warning := range checked.Warnings {
+		logger.Warn("configuration", slog.String("cause", warning.Message))
+	}
+	return g, nil
+}
+
+// Validate checks what package config leaves to the mechanisms, without starting anything that outlives the call.
+func Validate(ctx context.Context, checked *config.Checked, logger *slog.Logger) error {
+	life, end := context.WithCancel(ctx)
+	defer end()
+	g, err := build(life, checked, nil, logger)
+	if err != nil {
+		return err
+	}
+	g.close(nil)
+	return nil
+}
+
+// authorityHint is the union of the CAs whose certificates are of use to clients; nil when certificates are of none.
+func authorityHint(checked *config.Checked) *x509.CertPool {
+	if checked.ClientCertificate == nil {
+		return nil
+	}
+	return checked.ClientCertificate.Authorities.Pool()
+}
+
+// groupRules turns the written rules into policy's.
+func groupRules(written []config.GroupRule) []policy.GroupRule {
+	rules := make([]policy.GroupRule, 0, len(written))
+	for _, rule := range written {
+		rules = append(rules, policy.GroupRule{
+			Name: rule.Name, Users: rule.Match.Users, Groups: rule.Match.Groups, Mechanisms: rule.Match.Mechanisms, Clusters: rule.Match.Clusters,
+			Remove: rule.Remove, Rename: rule.Rename, Add: rule.Add,
+		})
+	}
+	return rules
+}
+
+// ready returns an error while a mechanism cannot judge yet.
+func (g *generation) ready() error {
+	if g.jwt == nil {
+		return nil
+	}
+	if err := g.jwt.Ready(); err != nil {
+		return fmt.Errorf("jwt: %w", err)
+	}
+	return nil
+}
+
+// expirations lists the gate's own certificates and when they expire.
+func (g *generation) expirations() map[string]time.Time {
+	at := map[string]time.Time{"server": g.checked.Listen.TLS.Certificate.Leaf.NotAfter}
+	for _, cluster := range g.checked.Clusters {
+		if cluster.RequestHeader != nil {
+			at["cluster/"+cluster.Name] = cluster.RequestHeader.Certificate.Leaf.NotAfter
+		}
+	}
+	return at
+}
+
+// files are all files that the generation follows from.
+func (g *generation) files() []string {
+	files := g.checked.Files()
+	for _, cluster := range g.clusters {
+		files = append(files, cluster.files...)
+	}
+	return files
+}
+
+// outdated reports whether something that the generation follows from has changed without the configuration saying so.
+func (g *generation) outdated() bool {
+	return slices.ContainsFunc(g.clusters, (*upstream).filesChanged)
+}
+
+// close lets go of the parts that next did not take over; next may be nil. Requests under way may still use them, so
+// nothing is cut: connections end when they become idle.
+func (g *generation) close(next *generation) {
+	if g.jwt != nil && (next == nil || next.jwt != g.jwt) {
+		g.jwt.Close()
+	}
+	kept := make(map[*upstream]bool)
+	if next != nil {
+		for _, cluster := range next.clusters {
+			kept[cluster] = true
+		}
+	}
+	for _, cluster := range g.clusters {
+		if !kept[cluster] {
+			cluster.close()
+		}
+	}
+}

@@ -1,0 +1,132 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+
+	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/authn/anonymous"
+	"github.com/ostiary/ostiary/internal/authn/clientcert"
+	"github.com/ostiary/ostiary/internal/authn/jwt"
+	"github.com/ostiary/ostiary/internal/authn/statictoken"
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/policy"
+)
+
+// assembly is a chain in the making.
+type assembly struct {
+	ctx      context.Context //nolint:containedctx // the life of the mechanisms' background work, for one call of assemble
+	checked  *config.Checked
+	previous *generation // nil at the start
+	logger   *slog.Logger
+
+	chain  authn.Config
+	policy policy.Config
+	jwt    *jwt.Mechanism
+}
+
+// mechanisms is the one list, in Kubernetes' own order: what stands first is asked first. A mechanism that the
+// configuration does not name does nothing.
+func (a *assembly) mechanisms() []func() error {
+	return []func() error{
+		a.clientCertificate,
+		a.staticToken,
+		a.jsonWebToken,
+		a.anonymousAccess,
+	}
+}
+
+// clientCertificate accepts X.509 client certificates.
+func (a *assembly) clientCertificate() error {
+	c := a.checked.ClientCertificate
+	if c == nil {
+		return nil
+	}
+	// The same CAs make the same mechanism, so that verdicts remembered on open connections stay good.
+	mechanism := clientcert.New(c.Authorities.Pool())
+	if a.previous != nil && a.previous.certificates != nil && a.previous.authorities == c.Authorities.Digest {
+		mechanism = a.previous.certificates
+	}
+	a.request(identity.ClientCertificate, mechanism, c.CheckedPolicy, policy.MechanismRules{MaxLifetime: c.MaxLifetime})
+	return nil
+}
+
+// staticToken accepts the tokens of a CSV file.
+func (a *assembly) staticToken() error {
+	c := a.checked.StaticToken
+	if c == nil {
+		return nil
+	}
+	table, err := statictoken.Parse(c.Content, statictoken.Options{AllowClearText: c.AllowClearText})
+	if err != nil {
+		return fmt.Errorf("authentication.staticToken.file: %s: %w", c.File, err)
+	}
+	for _, warning := range table.Warnings() {
+		a.logger.Warn("static token file", slog.String("file", c.File), slog.String("cause", warning.String()))
+	}
+	a.token(identity.StaticToken, statictoken.New(table), c.CheckedPolicy, policy.MechanismRules{})
+	return nil
+}
+
+// jsonWebToken accepts JSON Web Tokens of OpenID Connect providers.
+func (a *assembly) jsonWebToken() error {
+	c := a.checked.JWT
+	if c == nil {
+		return nil
+	}
+	parsed, err := jwt.Parse(c.Content)
+	if err != nil {
+		return fmt.Errorf("authentication.jwt: %w", err)
+	}
+	if parsed.Anonymous != nil && a.checked.Anonymous != nil {
+		return fmt.Errorf("authentication.anonymous: the AuthenticationConfiguration has an anonymous section too; keep one of them")
+	}
+	// The same file makes the same mechanism: keys that were fetched stay, and no request waits for them anew.
+	mechanism := (*jwt.Mechanism)(nil)
+	if a.previous != nil && a.previous.jwt != nil && a.previous.jwtContent == string(c.Content) {
+		mechanism = a.previous.jwt
+	} else if mechanism, err = jwt.New(a.ctx, parsed); err != nil {
+		return fmt.Errorf("authentication.jwt: %w", err)
+	}
+	a.jwt = mechanism
+	a.token(identity.JWT, mechanism, c.CheckedPolicy, policy.MechanismRules{MaxLifetime: c.MaxLifetime})
+	if parsed.Anonymous != nil && parsed.Anonymous.Enabled {
+		a.anonymous(parsed.Anonymous.Paths, config.CheckedPolicy{})
+	}
+	return nil
+}
+
+// anonymousAccess lets callers in without a credential.
+func (a *assembly) anonymousAccess() error {
+	if c := a.checked.Anonymous; c != nil {
+		a.anonymous(c.Paths, config.CheckedPolicy{AllowedNetworks: c.AllowedNetworks})
+	}
+	return nil
+}
+
+// anonymous puts anonymous access at the end of the chain.
+func (a *assembly) anonymous(paths []string, restrictions config.CheckedPolicy) {
+	a.chain.Anonymous = anonymous.New(paths)
+	a.restrict(identity.AnonymousAccess, restrictions, policy.MechanismRules{})
+}
+
+// request adds a mechanism that reads the whole request.
+func (a *assembly) request(name identity.Mechanism, m authn.Mechanism, restrictions config.CheckedPolicy, rules policy.MechanismRules) {
+	a.chain.Requests = append(a.chain.Requests, authn.RequestStep{Name: name, Mechanism: m})
+	a.restrict(name, restrictions, rules)
+}
+
+// token adds a mechanism that reads bearer tokens and knows no audiences of its own (AUD-2).
+func (a *assembly) token(name identity.Mechanism, m authn.TokenMechanism, restrictions config.CheckedPolicy, rules policy.MechanismRules) {
+	a.chain.Tokens = append(a.chain.Tokens, authn.TokenStep{Name: name, Mechanism: m, AudienceAgnostic: true})
+	a.restrict(name, restrictions, rules)
+}
+
+// restrict sets a mechanism's policy. Without one, policy refuses whatever the mechanism accepts.
+func (a *assembly) restrict(name identity.Mechanism, restrictions config.CheckedPolicy, rules policy.MechanismRules) {
+	rules.AllowedNetworks = restrictions.AllowedNetworks
+	rules.AllowedSystemNames = restrictions.AllowedSystemNames
+	a.policy.Mechanisms[name] = rules
+}

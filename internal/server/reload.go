@@ -1,0 +1,137 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/filewatch"
+)
+
+const (
+	// retryAfter is how long a bad configuration is left alone if none of its files changes: what was wrong may have
+	// been something that is not watched, such as a missing folder.
+	retryAfter = 5 * time.Second
+	// keysTimeout is how long a changed set of JWT issuers may take to fetch keys before it is given up; until then the
+	// old one stays in force, as in kube-apiserver (CFG-10).
+	keysTimeout = time.Minute
+	// keysPoll is how often that is looked at.
+	keysPoll = 50 * time.Millisecond
+	// linger is how long a replaced generation's parts stay usable for requests that began under it (CFG-10).
+	linger = time.Minute
+)
+
+// watch takes over changed configuration until ctx ends. A bad one is refused loudly, and the last good one stays in
+// force.
+func (s *Server) watch(ctx, life context.Context) error {
+	files := filewatch.New()
+	files.Reset(s.current.Load().files())
+	// What changed between the first reading and this one would otherwise go unnoticed.
+	retry, refused := time.Nanosecond, ""
+	for {
+		if s.waitForChange(ctx, files, retry) != nil {
+			return nil //nolint:nilerr // ctx ended: the server stops
+		}
+		retry = 0
+		watched, err := s.reload(ctx, life)
+		switch {
+		case err == nil:
+			refused = ""
+		case err.Error() == refused: // still the same mistakes: said once
+			retry = retryAfter
+		default:
+			refused, retry = err.Error(), retryAfter
+			s.metrics.Reloaded(err)
+			s.logger.Error("the changed configuration is refused; the last good one stays in force", slog.String("cause", refused))
+		}
+		// Files that the new configuration names and the old one didn't are read once more after they are watched.
+		if len(watched) > 0 && files.Reset(watched) {
+			retry = time.Nanosecond
+		}
+	}
+}
+
+// waitForChange waits for a changed file, or for the retry time if that is set.
+func (s *Server) waitForChange(ctx context.Context, files *filewatch.Watcher, retry time.Duration) error {
+	if retry == 0 {
+		return files.Wait(ctx)
+	}
+	limited, cancel := context.WithTimeout(ctx, retry)
+	defer cancel()
+	_ = files.Wait(limited)
+	return ctx.Err()
+}
+
+// errRestart refuses changes that only a restart can bring into force.
+var errRestart = errors.New("listen.address, listen.limits.streamsPerConnection, listen.limits.headerBytes, listen.drainTimeout, admin and tracing take effect at a restart only; restart the server or undo the change")
+
+// reload reads the configuration and puts it in force, if it is good and differs. It returns the files to watch.
+func (s *Server) reload(ctx, life context.Context) ([]string, error) {
+	now := s.current.Load()
+	checked, err := config.Load(s.options.ConfigFile)
+	if err != nil {
+		if invalid, ok := errors.AsType[*config.InvalidError](err); ok {
+			return invalid.Files(), err
+		}
+		return nil, err
+	}
+	if checked.Digest == now.checked.Digest && !now.outdated() {
+		return now.files(), nil
+	}
+	if needsRestart(now.checked, checked) {
+		return checked.Files(), errRestart
+	}
+	next, err := build(life, checked, now, s.logger)
+	if err != nil {
+		return checked.Files(), err
+	}
+	if err := next.awaitKeys(ctx, now); err != nil {
+		next.close(now)
+		return checked.Files(), err
+	}
+	if err := s.accesses.use(checked.AccessLog.File); err != nil {
+		next.close(now)
+		return checked.Files(), err
+	}
+	if err := s.gate.Use(next.state); err != nil {
+		next.close(now)
+		return checked.Files(), err
+	}
+	s.limiter.SetLimit(checked.Listen.Limits.ConnectionsPerSource)
+	s.take(next)
+	time.AfterFunc(linger, func() { now.close(s.current.Load()) })
+	s.logger.Info("configuration reloaded", slog.String("digest", checked.Digest.String()))
+	return next.files(), nil
+}
+
+// awaitKeys waits until a new set of JWT issuers can judge. One that was taken over needs no waiting.
+func (g *generation) awaitKeys(ctx context.Context, before *generation) error {
+	if g.jwt == nil || g.jwt == before.jwt {
+		return nil
+	}
+	limited, cancel := context.WithTimeout(ctx, keysTimeout)
+	defer cancel()
+	ticker := time.NewTicker(keysPoll)
+	defer ticker.Stop()
+	for g.jwt.Ready() != nil {
+		select {
+		case <-limited.Done():
+			return g.ready()
+		case <-ticker.C:
+		}
+	}
+	return nil
+}
+
+// needsRestart reports whether a change is about something that is fixed when the server starts.
+func needsRestart(before, after *config.Checked) bool {
+	a, b := before.Configuration(), after.Configuration()
+	limits := a.Listen.Limits
+	limits.ConnectionsPerSource = b.Listen.Limits.ConnectionsPerSource
+	sameAdmin := (a.Admin == nil) == (b.Admin == nil) && (a.Admin == nil || *a.Admin == *b.Admin)
+	sameTracing := (a.Tracing == nil) == (b.Tracing == nil) && (a.Tracing == nil || *a.Tracing == *b.Tracing)
+	return a.Listen.Address != b.Listen.Address || limits != b.Listen.Limits ||
+		a.Listen.DrainTimeout != b.Listen.DrainTimeout || !sameAdmin || !sameTracing
+}

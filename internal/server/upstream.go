@@ -1,0 +1,183 @@
+package server
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/frontproxy"
+	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/impersonation"
+	"github.com/ostiary/ostiary/internal/kubeapi"
+	"github.com/ostiary/ostiary/internal/tlspolicy"
+)
+
+// The identity modes, as in the configuration.
+const (
+	modeRequestHeader = "requestHeader"
+	modeImpersonation = "impersonation"
+)
+
+const (
+	// dialTimeout bounds the TCP connect and, again, the TLS handshake to an API server. A client waits at most this
+	// long to learn that a cluster is gone.
+	dialTimeout = 10 * time.Second
+	// keepIdle is how many idle HTTP/1.1 connections to an API server are kept: as many reads can be under way at a time
+	// without a handshake for any of them. kube-apiserver itself lets 400 in at a time by default.
+	keepIdle = 256
+	// idleUpstream closes upstream connections that nobody used, below kube-apiserver's own three minutes.
+	idleUpstream = 90 * time.Second
+)
+
+// upstream is one API server with its connections.
+type upstream struct {
+	gateway *gateway.Cluster
+	digest  config.Digest
+	// files are those that a kubeconfig names, and content what they held when they were read.
+	files   []string
+	content config.Digest
+	close   func()
+}
+
+// upstreams connects the configured clusters; those that did not change are taken over with their open connections.
+func upstreams(clusters []config.CheckedCluster, previous *generation) ([]*upstream, error) {
+	var all []*upstream
+	var mistakes []error
+	for i := range clusters {
+		cluster := &clusters[i]
+		if same := previous.upstream(cluster); same != nil {
+			all = append(all, same)
+			continue
+		}
+		one, err := newUpstream(cluster)
+		if err != nil {
+			mistakes = append(mistakes, fmt.Errorf("clusters[%d]: %w", i, err))
+			continue
+		}
+		all = append(all, one)
+	}
+	return all, errors.Join(mistakes...)
+}
+
+// upstream returns the connections of an unchanged cluster, or nil. g may be nil.
+func (g *generation) upstream(cluster *config.CheckedCluster) *upstream {
+	if g == nil {
+		return nil
+	}
+	for _, one := range g.clusters {
+		if one.gateway.Name == cluster.Name && one.digest == cluster.Digest && !one.filesChanged() {
+			return one
+		}
+	}
+	return nil
+}
+
+// newUpstream makes the connections of one cluster, in its identity mode.
+func newUpstream(cluster *config.CheckedCluster) (*upstream, error) {
+	switch {
+	case cluster.RequestHeader != nil:
+		return newFrontProxy(cluster), nil
+	case cluster.Impersonation != nil:
+		return newImpersonating(cluster)
+	default:
+		return nil, errors.New("no identity mode")
+	}
+}
+
+// newFrontProxy hands identities on as an authenticating proxy does: under a front-proxy certificate (GW-1).
+func newFrontProxy(cluster *config.CheckedCluster) *upstream {
+	general := newTransport(frontProxyTLS(cluster), http2)
+	upgrade := newTransport(frontProxyTLS(cluster), http1)
+	return &upstream{
+		digest: cluster.Digest,
+		gateway: &gateway.Cluster{
+			Name: cluster.Name, Server: cluster.Server, Mode: modeRequestHeader,
+			HTTP2: general, HTTP1: upgrade, Assert: frontproxy.Set,
+		},
+		close: func() {
+			general.CloseIdleConnections()
+			upgrade.CloseIdleConnections()
+		},
+	}
+}
+
+// newImpersonating hands identities on as Impersonate-* headers under the gate's own credential, which therefore may do
+// nothing but impersonate and ask for reviews.
+func newImpersonating(cluster *config.CheckedCluster) (*upstream, error) {
+	access, err := kubeapi.New(kubeapi.Config{
+		Kubeconfig: cluster.Impersonation.Content, Directory: filepath.Dir(cluster.Impersonation.Kubeconfig),
+		Server: cluster.Server, TLSServerName: cluster.TLSServerName, CertificateAuthority: cluster.Authorities.PEM(),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("identity.impersonation.kubeconfig: %s: %w", cluster.Impersonation.Kubeconfig, err)
+	}
+	checker, err := impersonation.New(impersonation.Config{Reviewer: access.Reviewer()})
+	if err != nil {
+		return nil, err
+	}
+	general, upgrade := access.Transports()
+	return &upstream{
+		digest: cluster.Digest, files: access.Files(), content: digestOfFiles(access.Files()),
+		gateway: &gateway.Cluster{
+			Name: cluster.Name, Server: cluster.Server, Mode: modeImpersonation,
+			HTTP2: general, HTTP1: upgrade, Assert: impersonation.Set, Impersonator: checker,
+		},
+		close: access.Close,
+	}, nil
+}
+
+// filesChanged reports whether a file that a kubeconfig names holds something else than when it was read.
+func (u *upstream) filesChanged() bool { return digestOfFiles(u.files) != u.content }
+
+// digestOfFiles hashes what files hold; one that cannot be read counts as empty, and the next reading says why.
+func digestOfFiles(files []string) config.Digest {
+	contents := make([][]byte, 0, len(files))
+	for _, file := range files {
+		content, err := os.ReadFile(file) //nolint:gosec // the operator's own paths
+		if err != nil {
+			content = nil
+		}
+		contents = append(contents, content)
+	}
+	return config.DigestOf(contents...)
+}
+
+// frontProxyTLS trusts the cluster's CA alone and presents the front-proxy certificate (G-30).
+func frontProxyTLS(cluster *config.CheckedCluster) *tls.Config {
+	return tlspolicy.Client(cluster.Authorities.Pool(), cluster.TLSServerName, &cluster.RequestHeader.Certificate)
+}
+
+// protocol is what a transport speaks.
+type protocol bool
+
+const (
+	http2 protocol = true  // where the API server offers it
+	http1 protocol = false // only, as upgrades need (STR-1)
+)
+
+// newTransport returns a transport that goes to the API server directly: a proxy from the environment would see every
+// token that the gate does not.
+func newTransport(config *tls.Config, speaks protocol) *http.Transport {
+	t := &http.Transport{
+		DialContext:         (&net.Dialer{Timeout: dialTimeout}).DialContext,
+		TLSClientConfig:     config,
+		TLSHandshakeTimeout: dialTimeout,
+		MaxIdleConnsPerHost: keepIdle,
+		IdleConnTimeout:     idleUpstream,
+		DisableCompression:  true, // clients ask for compression themselves; the gate never looks inside
+		ForceAttemptHTTP2:   bool(speaks),
+	}
+	if speaks == http2 {
+		// A connection on which nothing comes back any more would hold every request that is put on it.
+		t.HTTP2 = &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout}
+	} else {
+		t.TLSClientConfig.NextProtos = []string{"http/1.1"}
+	}
+	return t
+}
