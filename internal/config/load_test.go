@@ -233,7 +233,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"JWT without anything", []string{"    file: authentication-configuration.yaml\n", ""}, []string{"authentication.jwt: Required"}},
 		{"JWT of the wrong kind", []string{"file: authentication-configuration.yaml", "file: ostiary.yaml"}, []string{`authentication.jwt.file: is "Configuration" of "ostiary.dev/v1alpha1"`}},
 		{"JWT inline of the wrong group", []string{"file: authentication-configuration.yaml", "configuration: {apiVersion: v1, kind: AuthenticationConfiguration}"}, []string{"authentication.jwt.configuration: must be kind AuthenticationConfiguration of apiVersion apiserver.config.k8s.io/v1"}},
-		{"anonymous off there and on here", []string{"file: authentication-configuration.yaml", "configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: AuthenticationConfiguration, anonymous: {enabled: false}}"}, []string{"authentication.jwt.configuration: remove one of the two"}},
+		{"anonymous twice", []string{"file: authentication-configuration.yaml", "configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: AuthenticationConfiguration, anonymous: {enabled: false}}"}, []string{"authentication.jwt.configuration: keep one of the two"}},
 		{"anonymous path without slash", []string{"/livez", "livez"}, []string{`authentication.anonymous.paths[0]: must start with "/"`}},
 		{"anonymous path with star", []string{"/livez", "/healthz/*"}, []string{"authentication.anonymous.paths[0]: no meaning (ANON-4)"}},
 		{"anonymous path with query", []string{"/livez", `"/livez?verbose"`}, []string{"authentication.anonymous.paths[0]: path only"}},
@@ -461,8 +461,8 @@ func TestWarnings(t *testing.T) {
 		{name: "rule for a mechanism that is off", mode: 0o600, edits: []string{"    file: tokens.csv\n    allowClearText: true\n", "", "  staticToken:\n", "", "mechanisms: [jwt]", "mechanisms: [staticToken]"}, want: "groupRules[0].match.mechanisms[0]: not on"},
 		{name: "rule that adds system:masters", mode: 0o600, edits: []string{"add: [contractors]", `add: ["system:masters"]`}, want: "groupRules[0].add[0]: RBAC cannot take that away"},
 		{name: "traces in clear", mode: 0o600, edits: []string{"  certificateAuthorityFile: cluster-ca.crt\n  samplingPerMillion", "  samplingPerMillion", "https://collector", "http://collector"}, want: "tracing.endpoint: clear text"},
-		{name: "anonymous section that is not read", mode: 0o600, files: map[string]string{"authentication-configuration.yaml": configtest.AuthenticationConfiguration + "anonymous: {enabled: true}\n"}, want: "authentication.jwt.file: which alone decides"},
-		{name: "anonymous section that says the same", mode: 0o600, files: map[string]string{"authentication-configuration.yaml": configtest.AuthenticationConfiguration + "anonymous: {enabled: true, conditions: [{path: /readyz}, {path: /livez}]}\n"}},
+		{name: "rule for anonymous callers, who are off", mode: 0o600, edits: []string{"  anonymous:\n    paths: [/livez, /readyz]\n", "", "mechanisms: [jwt]", "mechanisms: [anonymous]"}, want: "groupRules[0].match.mechanisms[0]: not on"},
+		{name: "rule for anonymous callers, who are on by the AuthenticationConfiguration", mode: 0o600, files: map[string]string{"authentication-configuration.yaml": configtest.AuthenticationConfiguration + "anonymous: {enabled: true}\n"}, edits: []string{"  anonymous:\n    paths: [/livez, /readyz]\n", "", "mechanisms: [jwt]", "mechanisms: [anonymous]"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			dir := folder(t, row.edits...)

@@ -118,7 +118,7 @@ func Write(dir string, files map[string][]byte) error {
 // WriteAll fills dir with everything that the configuration Example names.
 func WriteAll(dir string) error {
 	files := map[string][]byte{
-		"tokens.csv":                        []byte("0123456789abcdef0123456789abcdef,alice,u1,\"dev,ops\"\n"),
+		"tokens.csv":                        []byte("4c8d1e9f02a7b6533fd0e1c29a8475b61d7e0f3c5a924b86e13f7d20c9b8a654,alice,u1,\"dev,ops\"\n"),
 		"authentication-configuration.yaml": []byte(AuthenticationConfiguration),
 		"gate.kubeconfig":                   []byte(Kubeconfig),
 		"token":                             []byte("sa-token\n"),
