@@ -66,7 +66,7 @@ func TestMemory(t *testing.T) {
 		if _, err := checker.Check(newRequest(t.Context(), t, pods, "Impersonate-User: bob"), other); err != nil || len(reviewer.asked) != 2 {
 			t.Errorf("with another credential: %d reviews, %v", len(reviewer.asked), err)
 		}
-		time.Sleep(10*time.Second + time.Nanosecond) // of the bubble's clock
+		<-time.After(10*time.Second + time.Nanosecond) // of the bubble's clock
 		if n := check(); n != 2 {
 			t.Errorf("after 10s: %d reviews", n)
 		}
@@ -186,7 +186,7 @@ func TestConcurrency(t *testing.T) {
 			running++
 			most = max(most, running)
 			mu.Unlock()
-			time.Sleep(time.Millisecond) // of the bubble's clock
+			<-time.After(time.Millisecond) // of the bubble's clock
 			mu.Lock()
 			running--
 			mu.Unlock()

@@ -97,7 +97,7 @@ func newRequest(ctx context.Context, t testing.TB, target string, headers ...str
 	if err != nil {
 		t.Fatal(err)
 	}
-	return r.WithContext(request.WithRequestInfo(r.Context(), info))
+	return r.WithContext(request.WithRequestInfo(ctx, info))
 }
 
 // newChecker returns a Checker, or ends the test.

@@ -128,7 +128,7 @@ func TestNewRefuses(t *testing.T) {
 		{name: "server with a password", change: func(c *kubeapi.Config) { c.Server.User = url.UserPassword("a", token) }, want: "want https://host"},
 		{name: "no CA: never the host's roots", change: func(c *kubeapi.Config) { c.CertificateAuthority = nil }, want: "no PEM certificate"},
 		{name: "CA bundle without PEM", change: func(c *kubeapi.Config) { c.CertificateAuthority = []byte("x") }, want: "no PEM certificate"},
-		{name: "key in the CA bundle", change: func(c *kubeapi.Config) { c.CertificateAuthority = append(c.CertificateAuthority, key...) }, want: "block 2"},
+		{name: "key in the CA bundle", change: func(c *kubeapi.Config) { c.CertificateAuthority = append(c.CertificateAuthority, key...) }, want: `block 2 is a "PRIVATE KEY"`},
 		{name: "bad certificate in the CA bundle", change: func(c *kubeapi.Config) {
 			c.CertificateAuthority = []byte("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
 		}, want: "block 1"},
