@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
@@ -142,7 +143,7 @@ func (o outcome) diff(observed outcome) string {
 	if o.Extra == nil {
 		observed.Extra = nil
 	}
-	return cmp.Diff(o, observed)
+	return cmp.Diff(o, observed, cmpopts.EquateEmpty())
 }
 
 // as is the outcome of a caller who was let in as user.
@@ -163,6 +164,12 @@ func (o outcome) withExtra(key string, values ...string) outcome {
 		extra[key] = values
 	}
 	o.Extra = extra
+	return o
+}
+
+// withNoExtra says that an outcome has no extra at all.
+func (o outcome) withNoExtra() outcome {
+	o.Extra = map[string][]string{}
 	return o
 }
 
