@@ -59,6 +59,9 @@ func (c call) with(headers ...string) call {
 	return c
 }
 
+// clientLeaf is a certificate that would do if the right authority had signed it.
+func clientLeaf() pki.Leaf { return pki.Client("jane", "dev") }
+
 // newAuthority makes an authority that nobody believes.
 func newAuthority(t *testing.T, name string) *pki.Authority {
 	t.Helper()
