@@ -102,7 +102,8 @@ func TestJWTVerification(t *testing.T) {
 		{name: "OIDC-5 key of another issuer", want: refused(), call: call{headers: bearer(
 			stranger.sign(t, minter.Token{Algorithm: "RS256", KeyID: "rsa", Claims: m.claims(nil)}))}},
 		{name: "OIDC-5 key in the token's header", want: refused(), call: sign(minter.Token{Algorithm: "RS256", KeyID: "hidden", Header: with{
-			"kid": nil, "jku": m.Issuer + "/keys", "x5u": "https://stranger.example.com"}})},
+			"kid": nil, "jku": m.Issuer + "/keys", "x5u": "https://stranger.example.com",
+		}})},
 		{name: "OIDC-5 changed claims", call: of(parts[0], base64.RawURLEncoding.EncodeToString(m.payload(t, nil, `"sub":"root"`)), parts[2]), want: refused()},
 		{name: "OIDC-5 no signature", call: of(parts[0], parts[1], ""), want: refused()},
 		{name: "OIDC-7 later Exp wins, good", call: m.raw(t, with{"exp": 1}, `"Exp":9999999999`), want: jane},
@@ -140,7 +141,8 @@ func TestJWTVerification(t *testing.T) {
 		{name: "OIDC-8 claim name with an empty source", call: token(with{"_claim_names": with{"roles": ""}, "_claim_sources": with{"": with{}}}), want: refused()},
 		{name: "OIDC-8 claim name that is no text", call: token(with{"_claim_names": with{"roles": 1}}), want: refused()},
 		{name: "OIDC-8 source that nobody needs", want: jane, call: token(with{
-			"_claim_names": with{"roles": "src"}, "_claim_sources": with{"src": with{"endpoint": m.Issuer + "/nowhere"}}})},
+			"_claim_names": with{"roles": "src"}, "_claim_sources": with{"src": with{"endpoint": m.Issuer + "/nowhere"}},
+		})},
 		{name: "OIDC-9 list of audiences", call: token(with{"aud": []string{"stranger", "ostiary"}}), want: jane},
 		{name: "OIDC-9 second audience", call: token(with{"aud": "second"}), want: jane},
 		{name: "OIDC-9 other audience", call: token(with{"aud": "stranger"}), want: refused()},
@@ -163,13 +165,17 @@ func TestJWTVerification(t *testing.T) {
 		{name: "OIDC-10 no iat", call: token(with{"iat": absent{}}), want: jane},
 		{name: "OIDC-10 issued after it ends", call: token(with{"iat": seconds(2 * time.Hour), "exp": seconds(time.Hour)}), want: jane},
 		{name: "OIDC-11 distributed groups that cannot be fetched", want: refused(), call: token(with{
-			"groups": absent{}, "_claim_names": with{"groups": "src"}, "_claim_sources": with{"src": with{"endpoint": m.Issuer + "/nowhere"}}})},
+			"groups": absent{}, "_claim_names": with{"groups": "src"}, "_claim_sources": with{"src": with{"endpoint": m.Issuer + "/nowhere"}},
+		})},
 		{name: "OIDC-11 distributed groups from no https", want: refused(), call: token(with{
-			"groups": absent{}, "_claim_names": with{"groups": "src"}, "_claim_sources": with{"src": with{"endpoint": "file:///etc/passwd"}}})},
+			"groups": absent{}, "_claim_names": with{"groups": "src"}, "_claim_sources": with{"src": with{"endpoint": "file:///etc/passwd"}},
+		})},
 		{name: "OIDC-11 groups of its own win", want: jane, call: token(with{
-			"_claim_names": with{"groups": "src"}, "_claim_sources": with{"src": with{"endpoint": m.Issuer + "/nowhere"}}})},
+			"_claim_names": with{"groups": "src"}, "_claim_sources": with{"src": with{"endpoint": m.Issuer + "/nowhere"}},
+		})},
 		{name: "OIDC-11 aggregated groups are ignored", want: as("jane", authenticated), call: token(with{
-			"groups": absent{}, "_claim_names": with{"groups": "src"}, "_claim_sources": with{"src": with{"JWT": honest}}})},
+			"groups": absent{}, "_claim_names": with{"groups": "src"}, "_claim_sources": with{"src": with{"JWT": honest}},
+		})},
 		{
 			name: "OIDC-1 very long token", call: token(with{"filler": strings.Repeat("x", longClaim)}), want: jane,
 			difference: differsLongToken, ostiary: refused(),

@@ -26,15 +26,16 @@ const (
 )
 
 // shared is what all tests of this package use; TestMain makes it.
-var shared struct { //nolint:gochecknoglobals // TestMain has no other way to hand something to tests
+var shared struct {
 	paths   binaries.Paths
 	dir     string
 	issuers issuers
 	// backend stands behind the gates, reference beside them. Their client CAs differ: the gates are given that of
 	// reference.
 	backend, reference, conditional *controlplane.ControlPlane
-	// open lets anonymous callers in everywhere, pathwise to /livez and /readyz alone (ANON-4).
-	open, pathwise comparison
+	// open lets anonymous callers in everywhere, pathwise to /livez and /readyz alone (ANON-4). The gates of strict are
+	// not told to allow names of Kubernetes' own.
+	open, pathwise, strict comparison
 }
 
 func TestMain(m *testing.M) {
@@ -70,11 +71,13 @@ func run(m *testing.M) (status int, err error) {
 		plane         *controlplane.ControlPlane
 		configuration []byte
 		anonymous     bool
+		systemNames   []string
 	}{
-		{&shared.open, shared.reference, shared.issuers.configuration(), true},
-		{&shared.pathwise, shared.conditional, conditionalConfiguration(), false},
+		{&shared.open, shared.reference, shared.issuers.configuration(), true, []string{"system:*"}},
+		{&shared.pathwise, shared.conditional, conditionalConfiguration(), false, []string{"system:*"}},
+		{&shared.strict, shared.reference, shared.issuers.configuration(), true, []string{}},
 	} {
-		authentication, err := authentication(one.plane, one.configuration, one.anonymous)
+		authentication, err := authentication(one.plane, one.configuration, one.anonymous, one.systemNames)
 		if err != nil {
 			return 1, err
 		}
@@ -140,9 +143,9 @@ func stopPlanes() error {
 	return errors.Join(errs...)
 }
 
-// authentication is the gates' configuration of what the given API server has flags for. Names of Kubernetes' own are
-// allowed, as they are there; without that, none of the rows about them could be compared.
-func authentication(plane *controlplane.ControlPlane, configuration []byte, anonymous bool) (gate.Object, error) {
+// authentication is the gates' configuration of what the given API server has flags for. systemNames are the names of
+// Kubernetes' own that credentials may carry; there they may carry all.
+func authentication(plane *controlplane.ControlPlane, configuration []byte, anonymous bool, systemNames []string) (gate.Object, error) {
 	tokens := filepath.Join(shared.dir, "tokens.csv")
 	if err := os.WriteFile(tokens, []byte(tokenFile), 0o600); err != nil {
 		return nil, err
@@ -157,12 +160,11 @@ func authentication(plane *controlplane.ControlPlane, configuration []byte, anon
 	if err := issuers.Close(); err != nil {
 		return nil, err
 	}
-	all := []string{"system:*"}
 	written := gate.Object{
 		"audiences":         []string{audience},
-		"clientCertificate": gate.Object{"caFiles": []string{plane.ClientCAFile()}, "allowedSystemNames": all},
-		"staticToken":       gate.Object{"file": tokens, "allowClearText": true, "allowedSystemNames": all},
-		"jwt":               gate.Object{"file": issuers.Name(), "allowedSystemNames": all},
+		"clientCertificate": gate.Object{"caFiles": []string{plane.ClientCAFile()}, "allowedSystemNames": systemNames},
+		"staticToken":       gate.Object{"file": tokens, "allowClearText": true, "allowedSystemNames": systemNames},
+		"jwt":               gate.Object{"file": issuers.Name(), "allowedSystemNames": systemNames},
 	}
 	if anonymous {
 		written["anonymous"] = gate.Object{}
@@ -188,6 +190,7 @@ func warm(ctx context.Context) error {
 	}{
 		{shared.open.all(), append([]call{{}}, calls...)},
 		{shared.pathwise.all(), calls},
+		{shared.strict.all(), calls},
 	} {
 		for _, server := range one.servers {
 			for _, call := range one.calls {
