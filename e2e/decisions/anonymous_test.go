@@ -97,6 +97,11 @@ func TestForbidden(t *testing.T) {
 		{"ANON-6 list of secrets", call{method: http.MethodGet, target: "/api/v1/secrets"}},
 		{"ANON-6 path that is no resource", call{method: http.MethodGet, target: "/metrics"}},
 		{"ANON-6 unknown path", call{method: http.MethodGet, target: "/nowhere"}},
+		{"IMP-11 acting as a user", call{headers: append(bearer(tokenAlice), "Impersonate-User: bob")}},
+		{"IMP-11 acting as a user with groups", call{method: http.MethodGet, target: "/api/v1/pods", headers: append(bearer(tokenAlice), "Impersonate-User: bob", "Impersonate-Group: dev")}},
+		{"IMP-11 acting as a ServiceAccount", call{method: http.MethodGet, target: "/version", headers: append(bearer(tokenAlice), "Impersonate-User: system:serviceaccount:default:default")}},
+		{"IMP-11 acting as a node", call{headers: append(bearer(tokenAlice), "Impersonate-User: system:node:one")}},
+		{"IMP-7 acting without a credential", call{headers: []string{"Impersonate-User: bob"}}},
 		{"RESP-6 list of secrets by name", call{method: http.MethodGet, target: "/api/v1/namespaces/default/secrets/x", headers: token}},
 		{"RESP-6 path that is no resource", call{method: http.MethodGet, target: "/metrics", headers: token}},
 	} {

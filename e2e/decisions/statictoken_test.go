@@ -38,6 +38,7 @@ const (
 		" tok-leading,kim,uid-kim,dev\n" +
 		`tok-comma-user,"last, first",uid-lee,dev` + "\n" +
 		"tok-masters,mallory,uid-mallory,system:masters\n" +
+		"tok-masters-fresh,newcomer,,system:masters\n" +
 		"tok-unauthenticated,nick,uid-nick,\"dev,system:unauthenticated\"\n" +
 		"tok-authenticated,olga,uid-olga,\"system:authenticated,dev\"\n" +
 		"tok-anonymous,system:anonymous,uid-anonymous,dev\n" +
