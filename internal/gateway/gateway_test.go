@@ -312,6 +312,9 @@ func TestNobodyIsNeverForwarded(t *testing.T) {
 	if response.StatusCode != http.StatusForbidden || reached {
 		t.Errorf("status %d, reached %v: %s", response.StatusCode, reached, content)
 	}
+	if got := response.Header.Get("X-Content-Type-Options"); got != "nosniff" {
+		t.Errorf("RESP-6: X-Content-Type-Options is %q, want nosniff", got)
+	}
 }
 
 func TestRefusalsAreStatusObjects(t *testing.T) {

@@ -51,6 +51,9 @@ func (rs *responder) refuse(w *writer, r *http.Request, x *exchange, err error) 
 	header := w.Header()
 	header.Set("Audit-Id", x.id)
 	header.Set("Cache-Control", "no-cache, private")
+	if status.Status().Code == http.StatusForbidden {
+		header.Set("X-Content-Type-Options", "nosniff") // RESP-6: the message repeats names of the caller's own choice
+	}
 	responsewriters.ErrorNegotiated(status, rs.codecs, schema.GroupVersion{Version: "v1"}, w, r)
 }
 
