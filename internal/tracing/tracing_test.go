@@ -42,7 +42,9 @@ func TestSpansReachTheCollectorAndTheCluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	transport := provider.Transport(http.DefaultTransport)
+	plain := &http.Transport{}
+	defer plain.CloseIdleConnections()
+	transport := provider.Transport(plain)
 	handler := provider.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		out, err := http.NewRequestWithContext(r.Context(), http.MethodGet, cluster.URL, http.NoBody)
 		if err != nil {
@@ -83,7 +85,8 @@ func TestNoProviderChangesNothing(t *testing.T) {
 	if err != nil || provider != nil {
 		t.Fatalf("%v %v", provider, err)
 	}
-	if got := provider.Transport(http.DefaultTransport); got != http.DefaultTransport {
+	plain := &http.Transport{}
+	if got := provider.Transport(plain); got != http.RoundTripper(plain) {
 		t.Error("the transport is wrapped")
 	}
 	provider.Shutdown(t.Context())
