@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -36,7 +37,7 @@ Exit codes: 0 valid; 1 not valid; 2 wrong usage.`,
 	format := addOutputFlag(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		if *format == outputJSON {
-			return p.validateJSON(command, streams, *file)
+			return p.validateJSON(command.Context(), streams, *file)
 		}
 		if _, err := p.load(command.Context(), streams, *file); err != nil {
 			return err
@@ -47,12 +48,12 @@ Exit codes: 0 valid; 1 not valid; 2 wrong usage.`,
 	return command
 }
 
-func (p program) validateJSON(command *cobra.Command, streams IO, file string) error {
+func (p program) validateJSON(ctx context.Context, streams IO, file string) error {
 	result := validation{File: shownName(file), Mistakes: []config.Mistake{}, Warnings: []config.Mistake{}}
 	checked, err := loadFile(streams, file)
 	if err == nil {
 		result.Warnings = append(result.Warnings, checked.Warnings...)
-		err = p.check(command.Context(), result.File, checked)
+		err = p.check(ctx, result.File, checked)
 	}
 	invalid, isInvalid := errors.AsType[*config.InvalidError](err)
 	if err != nil && !isInvalid {
