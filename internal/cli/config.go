@@ -29,6 +29,7 @@ func (p program) configCommand(streams IO) *cobra.Command {
 		p.configPrintCommand(streams),
 		configSchemaCommand(streams),
 		configFromAPIServerCommand(streams),
+		configHashTokensCommand(streams),
 	)
 }
 

@@ -26,6 +26,7 @@ import (
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/metrics"
+	"github.com/ostiary/ostiary/internal/tlspolicy"
 	"github.com/ostiary/ostiary/internal/tracing"
 )
 
@@ -140,16 +141,10 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 func (s *Server) gateServer(life context.Context, checked *config.Checked) *http.Server {
 	limits := checked.Listen.Limits
 	return &http.Server{
-		Handler:     s.tracing.Handler(s.gate),
-		BaseContext: func(net.Listener) context.Context { return life },
-		ConnContext: gateway.ConnContext,
-		TLSConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12,
-			NextProtos: []string{"h2", "http/1.1"},
-			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-				return s.tls.Load(), nil
-			},
-		},
+		Handler:                      s.tracing.Handler(s.gate),
+		BaseContext:                  func(net.Listener) context.Context { return life },
+		ConnContext:                  gateway.ConnContext,
+		TLSConfig:                    tlspolicy.Reloading(s.tls.Load),
 		ReadHeaderTimeout:            headerTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               limits.HeaderBytes,

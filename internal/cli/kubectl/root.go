@@ -19,7 +19,7 @@ Exit codes: 0 done, 1 wrong use or broken kubeconfig, 2 the server is no Ostiary
 // Run runs the program with its arguments, without the program's name, until it is done or ctx ends, and returns the
 // exit code. Results go to streams.Out, everything else to streams.ErrOut.
 func Run(ctx context.Context, args []string, streams genericiooptions.IOStreams) int {
-	root := newRoot(streams)
+	root := newRoot(streams) //nolint:contextcheck // cobra hands ctx to each command through ExecuteContext
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil {

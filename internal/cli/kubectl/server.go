@@ -18,6 +18,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 	authenticationclient "k8s.io/client-go/kubernetes/typed/authentication/v1"
+
 	// Contexts that still name the auth-provider "oidc" work in kubectl, so they work here.
 	_ "k8s.io/client-go/plugin/pkg/client/auth/oidc"
 	"k8s.io/client-go/rest"

@@ -1,0 +1,56 @@
+# Ostiary, every day. "make" lists what there is; what each target does in detail is in the program that it runs.
+.DEFAULT_GOAL := help
+FUZZTIME ?= 10s
+LINT = $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml
+
+help: ## List the targets
+	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 10
+
+build: ## Build both programs into bin/, and for every other platform into bin/cross/
+	go build -trimpath -o bin/ ./cmd/...
+	go run -C tools ./crossbuild
+
+test: ## Run every test of every module with the race detector, end to end included
+	go test -race ./...
+	go test -C tools -race ./...
+	OSTIARY_E2E_RACE=1 go test -C e2e -race -timeout 40m ./...
+
+lint: ## Run the linters of .golangci.yml over every module
+	go build -C tools -o ../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	$(LINT)
+	cd tools && $(LINT)
+	cd e2e && $(LINT)
+
+fmt: ## Format every module as the linters want it
+	go build -C tools -o ../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	bin/golangci-lint fmt
+
+gen: ## Rewrite everything that is generated: schema, configuration reference, go.mod files
+	go run -C tools ./schema
+	go mod tidy
+	cd tools && go mod tidy
+	cd e2e && go mod tidy
+
+check: gen lint test ## Do everything that must hold before a push, and that the tree is clean after it
+	git diff --exit-code
+
+fuzz: ## Run every fuzz target for FUZZTIME (10s), one after the other
+	go run -C tools ./fuzzall -time $(FUZZTIME) ..
+
+e2e: ## Run the end-to-end tests alone
+	OSTIARY_E2E_RACE=1 go test -C e2e -race -timeout 40m -v ./...
+
+bench: ## Measure Ostiary beside a plain reverse proxy
+	cd e2e && go run ./cmd/bench
+
+demo: ## Show it at work on a real API server, then stay up until Ctrl-C; DEMO=once ends by itself
+	cd e2e && go run ./cmd/demo $(if $(DEMO),-$(DEMO))
+
+vuln: ## Look for known vulnerabilities in what the programs call; needs the online database
+	go build -C tools -o ../bin/ golang.org/x/vuln/cmd/govulncheck
+	bin/govulncheck ./cmd/...
+
+release: check build ## Do all checks, then write the checksums of the programs in bin/cross/
+	cd bin/cross && sha256sum *ostiary-* > SHA256SUMS
+
+.PHONY: help build test lint fmt gen check fuzz e2e bench demo vuln release
