@@ -36,16 +36,21 @@ Exit codes: 0 valid; 1 not valid; 2 wrong usage.`,
 	file := addConfigFlag(command)
 	format := addOutputFlag(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
+		validate := p.validateText
 		if *format == outputJSON {
-			return p.validateJSON(command.Context(), streams, *file)
+			validate = p.validateJSON
 		}
-		if _, err := p.load(command.Context(), streams, *file); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintf(streams.Out, "%s is valid\n", shownName(*file))
-		return err
+		return validate(command.Context(), streams, *file)
 	}
 	return command
+}
+
+func (p program) validateText(ctx context.Context, streams IO, file string) error {
+	if _, err := p.load(ctx, streams, file); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(streams.Out, "%s is valid\n", shownName(file))
+	return err
 }
 
 func (p program) validateJSON(ctx context.Context, streams IO, file string) error {
