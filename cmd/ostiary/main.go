@@ -1,24 +1,18 @@
-// Command ostiary is the server.
+// Command ostiary is the server: an authentication gateway in front of Kubernetes API servers.
 package main
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"os/signal"
 	"syscall"
 
-	"github.com/ostiary/ostiary/internal/server"
+	"github.com/ostiary/ostiary/internal/cli"
 )
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
-	logger := slog.New(slog.NewJSONHandler(os.Stderr, nil))
-	err := server.Run(ctx, server.Options{ConfigFile: os.Args[len(os.Args)-1], Version: "dev", Logger: logger, AccessLog: os.Stdout})
-	if err != nil {
-		logger.Error(err.Error())
-		stop()
-		os.Exit(1) //nolint:gocritic // stop was called
-	}
+	code := cli.Run(ctx, cli.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, os.Args[1:])
+	stop()
+	os.Exit(code)
 }

@@ -117,7 +117,7 @@ type CheckedClientCertificate struct {
 type CheckedStaticToken struct {
 	// File is the CSV's absolute name, for messages.
 	File string
-	// Content is the CSV as read; not empty, otherwise unchecked.
+	// Content is the CSV as read; not empty, otherwise unchecked. Whoever parses it clears it.
 	Content        []byte
 	AllowClearText bool
 	CheckedPolicy

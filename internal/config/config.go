@@ -109,7 +109,7 @@ type Authentication struct {
 	StaticToken *StaticToken `json:"staticToken,omitempty"`
 	// JSON Web Tokens of OpenID Connect providers.
 	JWT *JWT `json:"jwt,omitempty"`
-	// Access without a credential.
+	// Access without a credential. An AuthenticationConfiguration may have an anonymous section instead, not as well.
 	Anonymous *Anonymous `json:"anonymous,omitempty"`
 }
 
@@ -145,7 +145,7 @@ type StaticToken struct {
 // JWT accepts JSON Web Tokens by Kubernetes' own AuthenticationConfiguration (CFG-1). Exactly one of file and
 // configuration must be set.
 type JWT struct {
-	// A file that holds an AuthenticationConfiguration of apiserver.config.k8s.io.
+	// A file that holds an AuthenticationConfiguration of apiserver.config.k8s.io. Its anonymous section counts, too.
 	File string `json:"file,omitempty" jsonschema:"oneof_required=file"`
 	// The same, written in place.
 	Configuration *RawObject `json:"configuration,omitempty" jsonschema:"oneof_required=configuration"`

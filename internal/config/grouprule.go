@@ -39,6 +39,9 @@ func (c *checker) groupMatch(p *field.Path, match *GroupMatch, written *Configur
 		}
 	}
 	known, on := mechanismNames(), written.Authentication.mechanisms()
+	if c.anonymousByFile {
+		on = append(on, identity.AnonymousAccess)
+	}
 	c.names(p.Child("mechanisms"), match.Mechanisms, "a mechanism")
 	for i, name := range match.Mechanisms {
 		at := p.Child("mechanisms").Index(i)
@@ -47,7 +50,7 @@ func (c *checker) groupMatch(p *field.Path, match *GroupMatch, written *Configur
 		case !slices.Contains(known, name):
 			c.errs = append(c.errs, field.NotSupported(at, name, known))
 		case !slices.Contains(on, identity.Mechanism(name)):
-			c.warn(at, name, "this mechanism is not on, so nobody comes in by it; remove it here or configure authentication.%s", name)
+			c.warn(at, "this mechanism is not on, so nobody comes in by it; remove it here or configure authentication.%s", name)
 		}
 	}
 	c.names(p.Child("clusters"), match.Clusters, "a cluster")
@@ -89,7 +92,7 @@ func (c *checker) newGroup(p *field.Path, group string) {
 	c.exact(p, group)
 	c.notKubernetesOwn(p, group)
 	if group == groupMasters {
-		c.warn(p, group, "the API server lets this group do everything and RBAC cannot take that away; a group of your own, bound to the role cluster-admin, can be revoked in the cluster")
+		c.warn(p, "the API server lets this group do everything and RBAC cannot take that away; a group of your own, bound to the role cluster-admin, can be revoked in the cluster")
 	}
 }
 

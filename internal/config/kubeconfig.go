@@ -55,7 +55,7 @@ func (c *checker) impersonation(p *field.Path, written *Impersonation) *CheckedI
 	if data == nil {
 		return nil
 	}
-	c.warnReadable(at, written.Kubeconfig, path)
+	c.warnReadable(at, path)
 	refuse := func(detail string) { c.invalid(at, written.Kubeconfig, "%s: %s", path, detail) }
 
 	var parsed kubeconfig
@@ -77,7 +77,7 @@ func (c *checker) impersonation(p *field.Path, written *Impersonation) *CheckedI
 	}
 	// The client library reads a token file again by itself, so its content is not part of the configuration.
 	if user.TokenFile != "" {
-		if token, err := readRegular(besides(path, user.TokenFile), maxPEMBytes); err != nil || strings.TrimSpace(string(token)) == "" {
+		if token, err := ReadFile(besides(path, user.TokenFile), maxPEMBytes); err != nil || strings.TrimSpace(string(token)) == "" {
 			refuse("names the token file " + user.TokenFile + ", which cannot be read or is empty; check the name and its permissions")
 		}
 	}

@@ -20,7 +20,7 @@ func Load(path string) (*Checked, error) {
 	if err != nil {
 		return nil, &InvalidError{File: path, Mistakes: []Mistake{{Message: "cannot be found: " + err.Error()}}}
 	}
-	data, err := readRegular(absolute, MaxConfigurationBytes)
+	data, err := ReadFile(absolute, MaxConfigurationBytes)
 	if err != nil {
 		message := fmt.Sprintf("cannot be read: %s; check the name and its permissions", err)
 		return nil, &InvalidError{File: path, Mistakes: []Mistake{{Message: message}}, files: []string{absolute}}
@@ -52,7 +52,10 @@ func check(data []byte, name, dir string, files []string, now time.Time) (*Check
 	checked.written = doc.written
 	checked.Listen.Limits = doc.written.Listen.Limits
 	checked.Listen.DrainTimeout = time.Duration(doc.written.Listen.DrainTimeout)
-	checked.Warnings = doc.located(c.warnings)
+	for i := range c.warnings {
+		c.warnings[i].Line = doc.line(c.warnings[i].Path)
+	}
+	checked.Warnings = c.warnings
 	checked.files = c.files
 	checked.Digest = c.digest(data)
 	return checked, nil
@@ -63,9 +66,11 @@ type checker struct {
 	dir      string
 	now      time.Time
 	errs     field.ErrorList
-	warnings field.ErrorList
+	warnings []Mistake
 	files    []string
 	contents map[string]fileContent
+	// anonymousByFile says that the AuthenticationConfiguration turns anonymous access on.
+	anonymousByFile bool
 }
 
 // fileContent is what reading a file gave; every file is read once, so that all parts see the same content.
@@ -94,8 +99,8 @@ func (c *checker) duplicate(p *field.Path, value, detail string) {
 	c.errs = append(c.errs, e)
 }
 
-func (c *checker) warn(p *field.Path, value any, format string, args ...any) {
-	c.warnings = append(c.warnings, field.Invalid(p, value, fmt.Sprintf(format, args...)))
+func (c *checker) warn(p *field.Path, format string, args ...any) {
+	c.warnings = append(c.warnings, Mistake{Path: p.String(), Message: fmt.Sprintf(format, args...)})
 }
 
 // without returns the mistakes that are not at, below or above the broken paths: a value that could not be decoded looks
@@ -157,7 +162,7 @@ func (c *checker) fetch(path string, limit int64) fileContent {
 		c.files = append(c.files, path)
 	}
 	var content fileContent
-	content.data, content.err = readRegular(path, limit)
+	content.data, content.err = ReadFile(path, limit)
 	if info, err := os.Stat(path); err == nil {
 		content.mode = info.Mode()
 	}
@@ -170,16 +175,18 @@ const othersMayRead = 0o044
 
 // warnReadable warns of a secret file that others may read. It is not an error: the volumes in which Kubernetes mounts
 // Secrets give mode 0644 unless told otherwise, inside a container that nobody else is in.
-func (c *checker) warnReadable(p *field.Path, name, path string) {
+func (c *checker) warnReadable(p *field.Path, path string) {
 	if mode := c.contents[path].mode.Perm(); mode&othersMayRead != 0 {
-		c.warn(p, name, "%s holds secrets and has mode %04o, so others can read it; chmod 0600 it (in a Secret volume: defaultMode: 0400)", path, mode)
+		c.warn(p, "%s holds secrets and has mode %04o, so others can read it; chmod 0600 it (in a Secret volume: defaultMode: 0400)", path, mode)
 	}
 }
 
 // errNotRegular keeps Load from waiting on a pipe or reading a device without end.
 var errNotRegular = errors.New("is not a regular file")
 
-func readRegular(path string, limit int64) ([]byte, error) {
+// ReadFile returns the content of the regular file at path. It refuses what has no end, such as a device or a pipe, and
+// more than limit bytes. The error does not repeat the path.
+func ReadFile(path string, limit int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, reason(err)
@@ -217,4 +224,14 @@ func (c *checker) digest(data []byte) Digest {
 		parts = append(parts, []byte(path), c.contents[path].data)
 	}
 	return DigestOf(parts...)
+}
+
+// Decode reads data strictly as a configuration, without looking at what its values mean or at the files that it names.
+// The error is an *InvalidError that lists all mistakes of form.
+func Decode(data []byte) (*Configuration, error) {
+	doc := decode(data)
+	if len(doc.mistakes) > 0 {
+		return nil, &InvalidError{File: "configuration", Mistakes: doc.mistakes}
+	}
+	return &doc.written, nil
 }

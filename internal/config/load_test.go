@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,11 +20,18 @@ import (
 	"github.com/ostiary/ostiary/internal/config/configtest"
 )
 
+// files makes keys once for all tests; that takes longer than everything else they do.
+var files = sync.OnceValues(configtest.Files)
+
 // folder returns a folder with all files of the example, and the example itself in ostiary.yaml after edits.
 func folder(t *testing.T, edits ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := configtest.WriteAll(dir); err != nil {
+	all, err := files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := configtest.Write(dir, all); err != nil {
 		t.Fatal(err)
 	}
 	rewrite(t, dir, edits...)
@@ -233,7 +241,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"JWT without anything", []string{"    file: authentication-configuration.yaml\n", ""}, []string{"authentication.jwt: Required"}},
 		{"JWT of the wrong kind", []string{"file: authentication-configuration.yaml", "file: ostiary.yaml"}, []string{`authentication.jwt.file: is "Configuration" of "ostiary.dev/v1alpha1"`}},
 		{"JWT inline of the wrong group", []string{"file: authentication-configuration.yaml", "configuration: {apiVersion: v1, kind: AuthenticationConfiguration}"}, []string{"authentication.jwt.configuration: must be kind AuthenticationConfiguration of apiVersion apiserver.config.k8s.io/v1"}},
-		{"anonymous off there and on here", []string{"file: authentication-configuration.yaml", "configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: AuthenticationConfiguration, anonymous: {enabled: false}}"}, []string{"authentication.jwt.configuration: remove one of the two"}},
+		{"anonymous twice", []string{"file: authentication-configuration.yaml", "configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: AuthenticationConfiguration, anonymous: {enabled: false}}"}, []string{"authentication.jwt.configuration: keep one of the two"}},
 		{"anonymous path without slash", []string{"/livez", "livez"}, []string{`authentication.anonymous.paths[0]: must start with "/"`}},
 		{"anonymous path with star", []string{"/livez", "/healthz/*"}, []string{"authentication.anonymous.paths[0]: no meaning (ANON-4)"}},
 		{"anonymous path with query", []string{"/livez", `"/livez?verbose"`}, []string{"authentication.anonymous.paths[0]: path only"}},
@@ -432,6 +440,47 @@ func TestRefusalNamesFilesToWatch(t *testing.T) {
 	}
 }
 
+func TestFilesAreListedOnce(t *testing.T) {
+	dir := folder(t, "file: authentication-configuration.yaml", "file: ostiary.yaml")
+	_, err := config.Load(filepath.Join(dir, "ostiary.yaml"))
+	invalid, ok := errors.AsType[*config.InvalidError](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	listed := slices.Sorted(slices.Values(invalid.Files()))
+	if diff := cmp.Diff(slices.Compact(slices.Clone(listed)), listed); diff != "" {
+		t.Errorf("files are listed twice (-once +listed):\n%s", diff)
+	}
+}
+
+// The gate's own client certificate is watched, and its change makes a new connection to the cluster.
+func TestKubeconfigWithCertificate(t *testing.T) {
+	dir := folder(t)
+	key := filepath.Join(dir, "alice.key")
+	write(t, dir, "gate.kubeconfig", strings.Replace(configtest.Kubeconfig, "tokenFile: token", "client-certificate: alice.crt, client-key: "+key, 1))
+	before := load(t, dir)
+	for _, name := range []string{filepath.Join(dir, "alice.crt"), key} {
+		if !slices.Contains(before.Files(), name) {
+			t.Errorf("%s is not watched", name)
+		}
+	}
+	write(t, dir, "alice.crt", "renewed")
+	if load(t, dir).Clusters[1].Digest == before.Clusters[1].Digest {
+		t.Error("a renewed certificate left the digest as it was")
+	}
+}
+
+func TestBundlePEM(t *testing.T) {
+	dir := folder(t)
+	written, err := os.ReadFile(filepath.Join(dir, "users-ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(written), string(load(t, dir).ClientCertificate.Authorities.PEM())); diff != "" {
+		t.Errorf("the bundle's PEM (-written +got):\n%s", diff)
+	}
+}
+
 func TestWarnings(t *testing.T) {
 	ca, err := configtest.NewAuthority("ca")
 	if err != nil {
@@ -461,8 +510,8 @@ func TestWarnings(t *testing.T) {
 		{name: "rule for a mechanism that is off", mode: 0o600, edits: []string{"    file: tokens.csv\n    allowClearText: true\n", "", "  staticToken:\n", "", "mechanisms: [jwt]", "mechanisms: [staticToken]"}, want: "groupRules[0].match.mechanisms[0]: not on"},
 		{name: "rule that adds system:masters", mode: 0o600, edits: []string{"add: [contractors]", `add: ["system:masters"]`}, want: "groupRules[0].add[0]: RBAC cannot take that away"},
 		{name: "traces in clear", mode: 0o600, edits: []string{"  certificateAuthorityFile: cluster-ca.crt\n  samplingPerMillion", "  samplingPerMillion", "https://collector", "http://collector"}, want: "tracing.endpoint: clear text"},
-		{name: "anonymous section that is not read", mode: 0o600, files: map[string]string{"authentication-configuration.yaml": configtest.AuthenticationConfiguration + "anonymous: {enabled: true}\n"}, want: "authentication.jwt.file: which alone decides"},
-		{name: "anonymous section that says the same", mode: 0o600, files: map[string]string{"authentication-configuration.yaml": configtest.AuthenticationConfiguration + "anonymous: {enabled: true, conditions: [{path: /readyz}, {path: /livez}]}\n"}},
+		{name: "rule for anonymous callers, who are off", mode: 0o600, edits: []string{"  anonymous:\n    paths: [/livez, /readyz]\n", "", "mechanisms: [jwt]", "mechanisms: [anonymous]"}, want: "groupRules[0].match.mechanisms[0]: not on"},
+		{name: "rule for anonymous callers, who are on by the AuthenticationConfiguration", mode: 0o600, files: map[string]string{"authentication-configuration.yaml": configtest.AuthenticationConfiguration + "anonymous: {enabled: true}\n"}, edits: []string{"  anonymous:\n    paths: [/livez, /readyz]\n", "", "mechanisms: [jwt]", "mechanisms: [anonymous]"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			dir := folder(t, row.edits...)

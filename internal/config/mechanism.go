@@ -91,7 +91,7 @@ func (c *checker) staticToken(p *field.Path, written *StaticToken) *CheckedStati
 	if strings.TrimSpace(string(data)) == "" {
 		c.invalid(at, written.File, "%s holds no tokens; remove authentication.staticToken if nobody shall come in by one", path)
 	}
-	c.warnReadable(at, written.File, path)
+	c.warnReadable(at, path)
 	return &CheckedStaticToken{
 		File: path, Content: data, AllowClearText: written.AllowClearText, CheckedPolicy: policy,
 		Digest: DigestOf(c.settings(p, written), data),
@@ -110,10 +110,7 @@ type authenticationConfiguration struct {
 	APIVersion string `json:"apiVersion"`
 	Kind       string `json:"kind"`
 	Anonymous  *struct {
-		Enabled    bool `json:"enabled"`
-		Conditions []struct {
-			Path string `json:"path"`
-		} `json:"conditions"`
+		Enabled bool `json:"enabled"`
 	} `json:"anonymous"`
 }
 
@@ -142,8 +139,8 @@ func (c *checker) jwt(p *field.Path, authentication *Authentication) *CheckedJWT
 	return checked
 }
 
-// authenticationConfiguration checks group and kind, and that the one thing which is configured elsewhere does not
-// contradict it.
+// authenticationConfiguration checks group and kind, and that anonymous access is not configured twice: its anonymous
+// section counts as authentication.anonymous does.
 func (c *checker) authenticationConfiguration(p *field.Path, name string, checked *CheckedJWT, anonymous *Anonymous) {
 	var value any = field.OmitValueType{}
 	where := ""
@@ -171,22 +168,10 @@ func (c *checker) authenticationConfiguration(p *field.Path, name string, checke
 	if parsed.Anonymous == nil {
 		return
 	}
-	var paths []string
-	for _, condition := range parsed.Anonymous.Conditions {
-		paths = append(paths, condition.Path)
+	c.anonymousByFile = parsed.Anonymous.Enabled
+	if anonymous != nil {
+		c.invalid(p, value, "%shas an anonymous section, and there is authentication.anonymous too; keep one of the two", where)
 	}
-	switch {
-	case anonymous != nil && !parsed.Anonymous.Enabled:
-		c.invalid(p, value, "%sturns anonymous access off, while authentication.anonymous turns it on; remove one of the two", where)
-	case anonymous == nil && parsed.Anonymous.Enabled,
-		anonymous != nil && !sameSet(paths, anonymous.Paths):
-		c.warn(p, value, "%shas an anonymous section that differs from authentication.anonymous, which alone decides; remove the section", where)
-	}
-}
-
-func sameSet(a, b []string) bool {
-	a, b = slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b))
-	return slices.Equal(slices.Compact(a), slices.Compact(b))
 }
 
 func (c *checker) anonymous(p *field.Path, written *Anonymous) *CheckedAnonymous {

@@ -16,8 +16,8 @@ type Mistake struct {
 	Message string `json:"message"`
 }
 
-// render writes the mistake as one line, after the name of the file it is in.
-func (m Mistake) render(file string) string {
+// In writes the mistake as one line that starts with the name of the file it is in: "file:line: path: message".
+func (m Mistake) In(file string) string {
 	var b strings.Builder
 	b.WriteString(file)
 	if m.Line > 0 {
@@ -55,7 +55,7 @@ type InvalidError struct {
 func (e *InvalidError) Error() string {
 	lines := make([]string, len(e.Mistakes))
 	for i, mistake := range e.Mistakes {
-		lines[i] = mistake.render(e.File)
+		lines[i] = mistake.In(e.File)
 	}
 	return strings.Join(lines, "\n")
 }

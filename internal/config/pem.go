@@ -23,7 +23,7 @@ func (c *checker) pair(p *field.Path, written KeyPair) *Pair {
 	if certPEM == nil || keyPEM == nil {
 		return nil
 	}
-	c.warnReadable(p.Child("keyFile"), written.KeyFile, keyFile)
+	c.warnReadable(p.Child("keyFile"), keyFile)
 	if isEncrypted(keyPEM) {
 		c.invalid(p.Child("keyFile"), written.KeyFile, "the key is encrypted and there is nobody to ask for the passphrase; store it decrypted, readable by the gate only")
 		return nil
@@ -61,10 +61,10 @@ func (c *checker) serverPair(p *field.Path, written KeyPair) *Pair {
 		c.invalid(p.Child("certFile"), written.CertFile, "the certificate is not for servers (extended key usage serverAuth); issue one that is")
 	}
 	if problem := outsideValidity(leaf, c.now); problem != "" {
-		c.warn(p.Child("certFile"), written.CertFile, "the certificate %s: clients will refuse it; renew it", problem)
+		c.warn(p.Child("certFile"), "the certificate %s: clients will refuse it; renew it", problem)
 	}
 	if len(leaf.DNSNames) == 0 && len(leaf.IPAddresses) == 0 {
-		c.warn(p.Child("certFile"), written.CertFile, "the certificate has no subject alternative name: clients will refuse it; issue one with the names and addresses that clients use")
+		c.warn(p.Child("certFile"), "the certificate has no subject alternative name: clients will refuse it; issue one with the names and addresses that clients use")
 	}
 	return pair
 }
@@ -143,7 +143,7 @@ func (c *checker) certificates(p *field.Path, name, path string, data []byte) []
 			c.invalid(p, name, "%s: PEM block %d is not a certificate: %s", path, number, err)
 			return nil
 		}
-		c.warnAuthority(p, name, path, certificate)
+		c.warnAuthority(p, path, certificate)
 		certificates = append(certificates, certificate)
 	}
 	if len(certificates) == 0 {
@@ -153,11 +153,11 @@ func (c *checker) certificates(p *field.Path, name, path string, data []byte) []
 }
 
 // warnAuthority warns of certificates in a bundle from which nobody can come. They let nobody in, so they are no error.
-func (c *checker) warnAuthority(p *field.Path, name, path string, certificate *x509.Certificate) {
+func (c *checker) warnAuthority(p *field.Path, path string, certificate *x509.Certificate) {
 	if problem := outsideValidity(certificate, c.now); problem != "" {
-		c.warn(p, name, "%s: the certificate of %q %s: nothing that it signed is accepted; remove or renew it", path, certificate.Subject, problem)
+		c.warn(p, "%s: the certificate of %q %s: nothing that it signed is accepted; remove or renew it", path, certificate.Subject, problem)
 	}
 	if !certificate.IsCA {
-		c.warn(p, name, "%s: the certificate of %q is not a CA (basic constraints): nothing that it signed is accepted, only itself; remove it", path, certificate.Subject)
+		c.warn(p, "%s: the certificate of %q is not a CA (basic constraints): nothing that it signed is accepted, only itself; remove it", path, certificate.Subject)
 	}
 }

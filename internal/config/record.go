@@ -72,7 +72,7 @@ func (c *checker) collector(p *field.Path, written string) *url.URL {
 		c.invalid(p, written, "must have no query or fragment")
 	default:
 		if endpoint.Scheme == "http" && !isLoopback(endpoint.Hostname()) {
-			c.warn(p, written, "traces go over the network in clear text; use https")
+			c.warn(p, "traces go over the network in clear text; use https")
 		}
 		return endpoint
 	}

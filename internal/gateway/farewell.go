@@ -152,7 +152,7 @@ func (f *webSocketFarewell) last(reason string) []byte {
 		return nil
 	}
 	text := reason[:min(len(reason), webSocketMaxControl-webSocketStatusBytes)]
-	frame := []byte{webSocketFinal | webSocketClose, byte(webSocketStatusBytes + len(text))}
+	frame := []byte{webSocketFinal | webSocketClose, byte(webSocketStatusBytes + len(text))} //nolint:gosec // at most 125
 	frame = binary.BigEndian.AppendUint16(frame, webSocketGoingAway)
 	return append(frame, text...)
 }

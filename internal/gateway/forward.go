@@ -13,6 +13,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/frontproxy"
+	"github.com/ostiary/ostiary/internal/identityheader"
 )
 
 // copyBufferBytes is the size of the buffers that carry answers, the one httputil uses itself; keeping them saves an
@@ -109,12 +110,18 @@ func (g *Gate) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	if !ok || r.Context().Err() != nil && x.stream.wasCut() == "" {
 		return // nobody is left to answer to
 	}
+	if errors.Is(err, errNoIdentity) || errors.Is(err, identityheader.ErrInexpressible) {
+		g.responder.refuse(out, r, x, inexpressible())
+		return
+	}
 	g.responder.refuse(out, r, x, unreachable(x.target.cluster.Name))
 }
 
 // failureReason says why an exchange that was forwarded failed.
 func failureReason(ctx context.Context, x *exchange) string {
 	switch {
+	case errors.Is(x.failure, errNoIdentity), errors.Is(x.failure, identityheader.ErrInexpressible):
+		return reasonInexpressible
 	case x.stream.wasCut() != "":
 		return reasonCut
 	case ctx.Err() != nil:

@@ -45,6 +45,9 @@ type Config struct {
 	Sink accesslog.Sink
 	// Logger takes what operators should know of the gate itself. Required.
 	Logger *slog.Logger
+	// Instrument wraps what sends requests to clusters, to trace them; nil wraps nothing. What it adds to a request
+	// is subject to everything that the gate does to the client's own headers.
+	Instrument func(http.RoundTripper) http.RoundTripper
 	// Local answers requests for the gate's own API, after authentication; it returns false for all others. May be nil.
 	Local Local
 }
@@ -88,6 +91,9 @@ func New(config Config) (*Gate, error) {
 		},
 	}
 	g.proxy = newProxy(g, config.Logger)
+	if config.Instrument != nil {
+		g.proxy.Transport = config.Instrument(g.proxy.Transport)
+	}
 	return g, g.Use(config.State)
 }
 

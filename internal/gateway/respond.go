@@ -15,12 +15,13 @@ import (
 
 // The reasons that the gateway itself gives, beside those of authn and policy.
 const (
-	reasonMalformed     = "malformed"           // a request with two readings
-	reasonNoCluster     = "unknown_cluster"     // a path that names no cluster
-	reasonImpersonation = "impersonation"       // the caller may not act as that identity
-	reasonUnreachable   = "cluster_unreachable" // the API server could not be asked
-	reasonClientGone    = "client_gone"         // the client went away first
-	reasonCut           = "cut"                 // a stream that the gate ended
+	reasonMalformed     = "malformed"              // a request with two readings
+	reasonNoCluster     = "unknown_cluster"        // a path that names no cluster
+	reasonImpersonation = "impersonation"          // the caller may not act as that identity
+	reasonInexpressible = "inexpressible_identity" // headers would make somebody else of the identity (GW-4)
+	reasonUnreachable   = "cluster_unreachable"    // the API server could not be asked
+	reasonClientGone    = "client_gone"            // the client went away first
+	reasonCut           = "cut"                    // a stream that the gate ended
 )
 
 // refusedBodyTimeout is how long the rest of a refused request's body may take to arrive before its HTTP/1.1
@@ -78,6 +79,11 @@ func unknownCluster() *apierrors.StatusError {
 		Status: metav1.StatusFailure, Code: http.StatusNotFound, Reason: metav1.StatusReasonNotFound,
 		Message: "the path names a cluster that this gate does not serve",
 	}}
+}
+
+// inexpressible answers callers whose identity no header can carry unchanged.
+func inexpressible() *apierrors.StatusError {
+	return apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("the identity cannot be handed on to the cluster"))
 }
 
 // unreachable answers when the API server cannot be asked. Which address failed, and how, is for the log.

@@ -125,7 +125,7 @@ func CheckValue(value string) error {
 		switch c := value[i]; {
 		case c >= utf8.RuneSelf:
 			return checkUnicode(value[i:])
-		case c < ' ' || c == 0x7f: //nolint:mnd // DEL
+		case c < ' ' || c == 0x7f:
 			return errControl
 		}
 	}

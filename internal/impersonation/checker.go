@@ -53,8 +53,8 @@ type Config struct {
 	LegacyOnly bool
 }
 
-// Checker judges who a caller may act as, in one cluster. It is safe for concurrent use. It holds nothing that needs
-// closing.
+// Checker judges who a caller may act as, in one cluster. It is safe for concurrent use and holds nothing that needs
+// closing. The zero value refuses every request.
 type Checker struct {
 	reviewer   Reviewer
 	maxReviews int
@@ -97,7 +97,7 @@ func New(config Config) (*Checker, error) {
 // The request's context must hold its RequestInfo, as k8s.io/apiserver makes it from the path that the cluster will
 // see: the constrained modes judge that very request (IMP-9). Reviews stop when the context ends. r is not changed.
 func (c *Checker) Check(r *http.Request, requester *identity.Identity) (*identity.Identity, error) {
-	if requester == nil || requester.Username == "" {
+	if c.handler == nil || requester == nil || requester.Username == "" {
 		return nil, apierrors.NewInternalError(errors.New("nobody was authenticated for this request"))
 	}
 	if err := Screen(r.Header); err != nil {

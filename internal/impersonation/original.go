@@ -43,7 +43,7 @@ func WithOriginal(target, requester *identity.Identity) *identity.Identity {
 		return withoutReserved(target)
 	}
 	result := &identity.Identity{Username: target.Username, UID: target.UID, Groups: slices.Clone(target.Groups)}
-	result.Extra = make(map[string][]string, len(target.Extra)+4) //nolint:mnd // the four extras above
+	result.Extra = make(map[string][]string, len(target.Extra)+4)
 	for key, values := range target.Extra {
 		if !IsReserved(key) {
 			result.Extra[key] = slices.Clone(values)

@@ -93,7 +93,7 @@ func fieldRequirements(attributes kube.Attributes) []metav1.FieldSelectorRequire
 	var requirements []metav1.FieldSelectorRequirement
 	for _, s := range selectors {
 		var operator metav1.FieldSelectorOperator
-		switch s.Operator { //nolint:exhaustive // field selectors know no others
+		switch s.Operator {
 		case selection.Equals, selection.DoubleEquals, selection.In:
 			operator = metav1.FieldSelectorOpIn
 		case selection.NotEquals, selection.NotIn:
@@ -115,7 +115,7 @@ func labelRequirements(attributes kube.Attributes) []metav1.LabelSelectorRequire
 	var requirements []metav1.LabelSelectorRequirement
 	for _, s := range selectors {
 		var operator metav1.LabelSelectorOperator
-		switch s.Operator() { //nolint:exhaustive // greater-than and less-than have no counterpart in a review
+		switch s.Operator() { // greater-than and less-than have no counterpart in a review
 		case selection.Equals, selection.DoubleEquals, selection.In:
 			operator = metav1.LabelSelectorOpIn
 		case selection.NotEquals, selection.NotIn:

@@ -151,13 +151,10 @@ func screenExtra(name, escaped string, values []string, spelledAs map[string]str
 // plainKey reports whether a decoded key uses the narrow alphabet: what RFC 9110 section 5.6.2 allows in a token, in
 // lower case, with '/' and ':' and without '%', which would let a second decoder see another key.
 func plainKey(key string) bool {
-	for i := range len(key) {
-		c := key[i]
-		if !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || strings.IndexByte("!#$&'*+-.^_`|~/:", c) >= 0) {
-			return false
-		}
-	}
-	return true
+	return !strings.ContainsFunc(key, func(c rune) bool {
+		letterOrDigit := 'a' <= c && c <= 'z' || '0' <= c && c <= '9'
+		return !letterOrDigit && !strings.ContainsRune("!#$&'*+-.^_`|~/:", c)
+	})
 }
 
 // quote makes a client's text fit for an error: quoted, and cut where it is long.

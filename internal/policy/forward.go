@@ -35,7 +35,7 @@ func unforwardable(value string) string {
 // way (GW-2), so that only what confuses readers of records is refused in them.
 func refuseUnforwardable(id *identity.Identity) *Refusal {
 	refuse := func(what, value, why string) *Refusal {
-		return &Refusal{Reason: ReasonUnforwardable, Detail: fmt.Sprintf("the %s %q %s", what, value, why)}
+		return &Refusal{Reason: ReasonUnforwardable, Detail: fmt.Sprintf("the %s %s %s", what, quote(value), why)}
 	}
 	if id.Username == "" {
 		return refuse("user name", "", "is empty")
@@ -57,7 +57,7 @@ func refuseUnforwardable(id *identity.Identity) *Refusal {
 		}
 		for _, value := range id.Extra[key] {
 			if why := unforwardable(value); why != "" {
-				return refuse("value of extra "+fmt.Sprintf("%q", key), value, why)
+				return refuse("value of extra "+quote(key), value, why)
 			}
 		}
 	}

@@ -11,8 +11,10 @@ import (
 )
 
 func TestGroupRulesG11G21(t *testing.T) {
-	nobody := &authn.Credential{Mechanism: identity.AnonymousAccess,
-		Identity: identity.Identity{Username: identity.Anonymous, Groups: []string{identity.GroupUnauthenticated}}}
+	nobody := &authn.Credential{
+		Mechanism: identity.AnonymousAccess,
+		Identity:  identity.Identity{Username: identity.Anonymous, Groups: []string{identity.GroupUnauthenticated}},
+	}
 	authenticated := identity.GroupAuthenticated
 	for _, test := range []struct {
 		name    string
@@ -30,18 +32,31 @@ func TestGroupRulesG11G21(t *testing.T) {
 		{"attack: a rule for everybody is not for anonymous", []policy.GroupRule{{Name: "r", Add: []string{"x"}}}, nobody, "prod", []string{identity.GroupUnauthenticated}},
 		{"attack: nor is one for all mechanisms", []policy.GroupRule{{Name: "r", Mechanisms: []string{"*"}, Add: []string{"x"}}}, nobody, "prod", []string{identity.GroupUnauthenticated}},
 		{"anonymous by its name", []policy.GroupRule{{Name: "r", Mechanisms: []string{"anonymous"}, Add: []string{"x"}}}, nobody, "prod", []string{identity.GroupUnauthenticated, "x"}},
-		{"all conditions", []policy.GroupRule{{Name: "r", Users: []string{"bob", "al*"}, Groups: []string{"x", "a*"}, Mechanisms: []string{"jwt"}, Clusters: []string{"pro*"}, Add: []string{"x"}}},
-			jwt("alice", "abc"), "prod", []string{"abc", "x", authenticated}},
+		{
+			"all conditions",
+			[]policy.GroupRule{{Name: "r", Users: []string{"bob", "al*"}, Groups: []string{"x", "a*"}, Mechanisms: []string{"jwt"}, Clusters: []string{"pro*"}, Add: []string{"x"}}},
+			jwt("alice", "abc"), "prod",
+			[]string{"abc", "x", authenticated},
+		},
 		{"everybody", []policy.GroupRule{{Name: "r", Add: []string{"x", "y"}}}, jwt("alice"), "prod", []string{"x", "y", authenticated}},
 		{"add what is there", []policy.GroupRule{{Name: "r", Add: []string{"a", "x", "x"}}}, jwt("alice", "a", "a"), "prod", []string{"a", "a", "x", authenticated}},
 		{"remove", []policy.GroupRule{{Name: "r", Remove: []string{"a", "team-*"}}}, jwt("alice", "team-x", "a", "ab", "team-", "a", "team"), "prod", []string{"ab", "team", authenticated}},
 		{"remove all", []policy.GroupRule{{Name: "r", Remove: []string{"*"}}}, jwt("alice", "a", "b"), "prod", []string{authenticated}},
 		{"rename is exact and each once", []policy.GroupRule{{Name: "r", Rename: map[string]string{"a": "b", "b": "c"}}}, jwt("alice", "a", "b", "ab"), "prod", []string{"b", "c", "ab", authenticated}},
-		{"remove before rename before add", []policy.GroupRule{{Name: "r", Remove: []string{"a"}, Rename: map[string]string{"a": "z", "b": "a"}, Add: []string{"a", "b"}}},
-			jwt("alice", "a", "b"), "prod", []string{"a", "b", authenticated}},
-		{"in order, each on what the one before left", []policy.GroupRule{
-			{Name: "1", Groups: []string{"b"}, Add: []string{"early"}}, {Name: "2", Rename: map[string]string{"a": "b"}}, {Name: "3", Groups: []string{"b"}, Add: []string{"late"}}},
-			jwt("alice", "a"), "prod", []string{"b", "late", authenticated}},
+		{
+			"remove before rename before add",
+			[]policy.GroupRule{{Name: "r", Remove: []string{"a"}, Rename: map[string]string{"a": "z", "b": "a"}, Add: []string{"a", "b"}}},
+			jwt("alice", "a", "b"), "prod",
+			[]string{"a", "b", authenticated},
+		},
+		{
+			"in order, each on what the one before left",
+			[]policy.GroupRule{
+				{Name: "1", Groups: []string{"b"}, Add: []string{"early"}}, {Name: "2", Rename: map[string]string{"a": "b"}}, {Name: "3", Groups: []string{"b"}, Add: []string{"late"}},
+			},
+			jwt("alice", "a"), "prod",
+			[]string{"b", "late", authenticated},
+		},
 		{"the operator may give names of Kubernetes", []policy.GroupRule{{Name: "r", Users: []string{"alice"}, Add: []string{"system:masters"}}}, jwt("alice"), "prod", []string{"system:masters", authenticated}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -64,14 +64,19 @@ func isReserved(name string) bool { return strings.HasPrefix(name, identity.Rese
 // provider's group "system:masters", a certificate for "system:node:x". It is judged before anything asks the cluster
 // for rights, as the names themselves are rights.
 func (m *mechanismRules) refuseReserved(cred *authn.Credential) *Refusal {
-	anonymous := cred.Mechanism == identity.AnonymousAccess
-	if name := cred.Identity.Username; isReserved(name) && !(anonymous && name == identity.Anonymous) && !matchesAny(m.systemNames, name) {
-		return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the user %q", cred.Mechanism, name)}
+	if name := cred.Identity.Username; !m.mayCarry(cred.Mechanism, name, identity.Anonymous) {
+		return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the user %s", cred.Mechanism, quote(name))}
 	}
 	for _, name := range cred.Identity.Groups {
-		if isReserved(name) && !(anonymous && name == identity.GroupUnauthenticated) && !matchesAny(m.systemNames, name) {
-			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the group %q", cred.Mechanism, name)}
+		if !m.mayCarry(cred.Mechanism, name, identity.GroupUnauthenticated) {
+			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the group %s", cred.Mechanism, quote(name))}
 		}
 	}
 	return nil
+}
+
+// mayCarry reports whether the mechanism may carry a name; anonymousOwn is the one that the anonymous mechanism exists for.
+func (m *mechanismRules) mayCarry(mechanism identity.Mechanism, name, anonymousOwn string) bool {
+	return !isReserved(name) || matchesAny(m.systemNames, name) ||
+		mechanism == identity.AnonymousAccess && name == anonymousOwn
 }

@@ -31,10 +31,10 @@ func plainPrefix(prefix netip.Prefix) (netip.Prefix, error) {
 		return netip.Prefix{}, fmt.Errorf("the network %s is not valid", prefix)
 	}
 	if !prefix.Addr().Is4In6() {
-		return prefix.Masked(), nil
+		return prefix, nil
 	}
 	if prefix.Bits() < mappedBits {
 		return netip.Prefix{}, fmt.Errorf("the network %s is wider than all of IPv4: write the IPv4 and IPv6 networks that you mean", prefix)
 	}
-	return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-mappedBits).Masked(), nil
+	return netip.PrefixFrom(prefix.Addr().Unmap(), prefix.Bits()-mappedBits), nil
 }

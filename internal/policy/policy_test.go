@@ -15,7 +15,7 @@ import (
 )
 
 // now is the time of every request here.
-var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC) //nolint:gochecknoglobals // a constant, if Go had such
+var now = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func mustNew(t testing.TB, config policy.Config) *policy.Policy {
 	t.Helper()
@@ -170,6 +170,9 @@ func TestLifetimeG06G27(t *testing.T) {
 				return
 			}
 			refused(t, got, err, policy.ErrLifetime, policy.ReasonLifetime)
+			if unstated := test.from.IsZero() || test.to.IsZero(); strings.Contains(err.Error(), "does not state") != unstated {
+				t.Errorf("error %q: says otherwise whether a lifetime was stated", err)
+			}
 			if _, err := only(t, identity.JWT, policy.MechanismRules{}).Admit(request, cred); err != nil {
 				t.Errorf("twin without a bound: %v", err)
 			}
@@ -223,12 +226,18 @@ func TestReservedNames(t *testing.T) {
 		{"exact names are exact", jwt("system:node:ab"), []string{"system:node:a"}},
 		{"case matters in the list", jwt("system:node:a"), []string{"system:Node:a"}},
 		{"another mechanism's own names", jwt("system:anonymous", "system:unauthenticated"), nil},
-		{"anonymous with more than its own", &authn.Credential{Mechanism: identity.AnonymousAccess,
-			Identity: identity.Identity{Username: "system:anonymous", Groups: []string{"system:unauthenticated", "system:masters"}}}, nil},
-		{"anonymous as somebody else", &authn.Credential{Mechanism: identity.AnonymousAccess,
-			Identity: identity.Identity{Username: "system:admin", Groups: []string{"system:unauthenticated"}}}, nil},
-		{"anonymous's names in each other's place", &authn.Credential{Mechanism: identity.AnonymousAccess,
-			Identity: identity.Identity{Username: "system:unauthenticated", Groups: []string{"system:anonymous"}}}, nil},
+		{"anonymous with more than its own", &authn.Credential{
+			Mechanism: identity.AnonymousAccess,
+			Identity:  identity.Identity{Username: "system:anonymous", Groups: []string{"system:unauthenticated", "system:masters"}},
+		}, nil},
+		{"anonymous as somebody else", &authn.Credential{
+			Mechanism: identity.AnonymousAccess,
+			Identity:  identity.Identity{Username: "system:admin", Groups: []string{"system:unauthenticated"}},
+		}, nil},
+		{"anonymous's names in each other's place", &authn.Credential{
+			Mechanism: identity.AnonymousAccess,
+			Identity:  identity.Identity{Username: "system:unauthenticated", Groups: []string{"system:anonymous"}},
+		}, nil},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			request := &authn.Request{Now: now}
@@ -250,13 +259,21 @@ func TestReservedNames(t *testing.T) {
 		cred *authn.Credential
 		want identity.Identity
 	}{
-		{"other case is no name of Kubernetes", jwt("System:masters", "SYSTEM:MASTERS"),
-			identity.Identity{Username: "System:masters", Groups: []string{"SYSTEM:MASTERS", "system:authenticated"}}},
-		{"the prefix without its colon", jwt("system", "systemmasters"),
-			identity.Identity{Username: "system", Groups: []string{"systemmasters", "system:authenticated"}}},
-		{"ANON-1 anonymous's own", &authn.Credential{Mechanism: identity.AnonymousAccess,
-			Identity: identity.Identity{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}}},
-			identity.Identity{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}}},
+		{
+			"other case is no name of Kubernetes", jwt("System:masters", "SYSTEM:MASTERS"),
+			identity.Identity{Username: "System:masters", Groups: []string{"SYSTEM:MASTERS", "system:authenticated"}},
+		},
+		{
+			"the prefix without its colon", jwt("system", "systemmasters"),
+			identity.Identity{Username: "system", Groups: []string{"systemmasters", "system:authenticated"}},
+		},
+		{
+			"ANON-1 anonymous's own", &authn.Credential{
+				Mechanism: identity.AnonymousAccess,
+				Identity:  identity.Identity{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}},
+			},
+			identity.Identity{Username: "system:anonymous", Groups: []string{"system:unauthenticated"}},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got, err := only(t, test.cred.Mechanism, policy.MechanismRules{}).Admit(&authn.Request{Now: now}, test.cred)
@@ -291,6 +308,16 @@ func TestSystemAuthenticated(t *testing.T) {
 				t.Errorf("groups (-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+func TestRefusalsAreShort(t *testing.T) {
+	long := strings.Repeat("\x00", 1<<20)
+	for _, cred := range []*authn.Credential{jwt(long), jwt("system:" + long), jwt("alice", "system:"+long), jwt("alice", long)} {
+		_, err := only(t, identity.JWT, policy.MechanismRules{}).Admit(&authn.Request{Now: now}, cred)
+		if err == nil || len(err.Error()) > 2000 || strings.Contains(err.Error(), "\x00") {
+			t.Errorf("error of %d bytes, want a short and printable one", len(err.Error()))
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"errors"
+	"strconv"
 
 	"github.com/ostiary/ostiary/internal/authn"
 )
@@ -59,3 +60,14 @@ func (r *Refusal) Unwrap() error {
 func (r *Refusal) RefusalReason() authn.Reason { return r.Reason }
 
 var _ authn.Refusal = (*Refusal)(nil)
+
+// maxQuoted bounds how much of a name goes into a Refusal. Names come from outside, and a header may hold a megabyte.
+const maxQuoted = 256
+
+// quote makes a name safe to be logged.
+func quote(name string) string {
+	if len(name) > maxQuoted {
+		return strconv.Quote(name[:maxQuoted]) + "…"
+	}
+	return strconv.Quote(name)
+}

@@ -60,6 +60,7 @@ func (a *assembly) staticToken() error {
 		return nil
 	}
 	table, err := statictoken.Parse(c.Content, statictoken.Options{AllowClearText: c.AllowClearText})
+	clear(c.Content) // tokens in clear text must not stay in memory (G-12); the digest is left to notice changes
 	if err != nil {
 		return fmt.Errorf("authentication.staticToken.file: %s: %w", c.File, err)
 	}

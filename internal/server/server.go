@@ -6,6 +6,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -26,6 +27,7 @@ import (
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/metrics"
+	"github.com/ostiary/ostiary/internal/tlspolicy"
 	"github.com/ostiary/ostiary/internal/tracing"
 )
 
@@ -98,7 +100,7 @@ func Run(ctx context.Context, options Options) error {
 	}
 	if s.gate, err = gateway.New(gateway.Config{
 		State: first.state, Sink: accesslog.Sinks{s.accesses, s.metrics}, Logger: s.logger,
-		Local: &statusAPI{version: options.Version, ready: s.ready},
+		Local: &statusAPI{version: options.Version, ready: s.ready}, Instrument: s.tracing.Transport,
 	}); err != nil {
 		return err
 	}
@@ -140,16 +142,10 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 func (s *Server) gateServer(life context.Context, checked *config.Checked) *http.Server {
 	limits := checked.Listen.Limits
 	return &http.Server{
-		Handler:     s.tracing.Handler(s.gate),
-		BaseContext: func(net.Listener) context.Context { return life },
-		ConnContext: gateway.ConnContext,
-		TLSConfig: &tls.Config{
-			MinVersion: tls.VersionTLS12,
-			NextProtos: []string{"h2", "http/1.1"},
-			GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) {
-				return s.tls.Load(), nil
-			},
-		},
+		Handler:                      s.tracing.Handler(s.gate),
+		BaseContext:                  func(net.Listener) context.Context { return life },
+		ConnContext:                  gateway.ConnContext,
+		TLSConfig:                    tlspolicy.Reloading(s.tls.Load),
 		ReadHeaderTimeout:            headerTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               limits.HeaderBytes,
@@ -207,12 +203,16 @@ func (s *Server) take(next *generation) {
 	s.metrics.Reloaded(nil)
 }
 
-// serverLog brings net/http's own lines, such as failed handshakes, into the structured log. They are debug: anybody
-// who can connect can cause them.
+// serverLog brings net/http's own lines into the structured log. Failed handshakes and the like are debug: anybody who can
+// connect can cause them. A panic is a mistake of ours.
 type serverLog struct{ logger *slog.Logger }
 
 // Write implements io.Writer.
 func (l serverLog) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("http: panic")) || bytes.HasPrefix(p, []byte("http2: panic")) {
+		l.logger.Error("a request made the gate panic", slog.String("cause", string(p)))
+		return len(p), nil
+	}
 	l.logger.Debug("http server", slog.String("cause", string(p)))
 	return len(p), nil
 }

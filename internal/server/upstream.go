@@ -133,7 +133,7 @@ func newImpersonating(cluster *config.CheckedCluster) (*upstream, error) {
 }
 
 // filesChanged reports whether a file that a kubeconfig names holds something else than when it was read.
-func (u *upstream) filesChanged() bool { return digestOfFiles(u.files) != u.content }
+func (u *upstream) filesChanged() bool { return len(u.files) > 0 && digestOfFiles(u.files) != u.content }
 
 // digestOfFiles hashes what files hold; one that cannot be read counts as empty, and the next reading says why.
 func digestOfFiles(files []string) config.Digest {

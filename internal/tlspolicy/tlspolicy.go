@@ -38,11 +38,23 @@ func Gate(certificate tls.Certificate, authorities *x509.CertPool) *tls.Config {
 	return config
 }
 
+// Reloading returns the configuration of a listener that asks current for the one to use at each handshake, so that
+// certificates and CAs change without a new listener. Connections that are open keep theirs.
+func Reloading(current func() *tls.Config) *tls.Config {
+	config := base()
+	config.NextProtos = protocols()
+	config.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) { return current(), nil }
+	return config
+}
+
+// protocols are what listeners speak, best first.
+func protocols() []string { return []string{"h2", "http/1.1"} }
+
 // Server returns the configuration of a listener that asks for no client certificate.
 func Server(certificate tls.Certificate) *tls.Config {
 	config := base()
 	config.Certificates = []tls.Certificate{certificate}
-	config.NextProtos = []string{"h2", "http/1.1"}
+	config.NextProtos = protocols()
 	config.SessionTicketsDisabled = true
 	return config
 }

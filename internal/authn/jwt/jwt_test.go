@@ -134,15 +134,21 @@ func TestTokens(t *testing.T) {
 		{name: "OIDC-10 no exp", token: here.sign(t, "k1", map[string]any{"exp": nil})},
 		{name: "OIDC-12 no username", token: here.sign(t, "k1", map[string]any{"sub": nil})},
 		{name: "longer than any token of a person", token: here.sign(t, "k1", map[string]any{"x": strings.Repeat("x", 64<<10)})},
-		{name: "good, with jti", token: here.sign(t, "k1", map[string]any{"jti": "j1", "groups": []string{"dev"}}), outcome: authn.Accepted,
+		{
+			name: "good, with jti", token: here.sign(t, "k1", map[string]any{"jti": "j1", "groups": []string{"dev"}}), outcome: authn.Accepted,
 			want: identity.Identity{Username: "oidc:alice", Groups: []string{"oidc:dev"}, Extra: map[string][]string{identity.ExtraCredentialID: {"JTI=j1"}}},
-			id:   identity.CredentialID{Issuer: here.URL, Value: "JTI=j1"}},
-		{name: "good, second issuer, same jti", token: second.sign(t, "k1", map[string]any{"jti": "j1"}), outcome: authn.Accepted,
+			id:   identity.CredentialID{Issuer: here.URL, Value: "JTI=j1"},
+		},
+		{
+			name: "good, second issuer, same jti", token: second.sign(t, "k1", map[string]any{"jti": "j1"}), outcome: authn.Accepted,
 			want: identity.Identity{Username: "oidc:alice", Extra: map[string][]string{identity.ExtraCredentialID: {"JTI=j1"}}},
-			id:   identity.CredentialID{Issuer: second.URL, Value: "JTI=j1"}},
-		{name: "OIDC-7 times as text", token: here.sign(t, "k1", map[string]any{"jti": "j2", "iat": fmt.Sprint(time.Now().Unix())}), outcome: authn.Accepted,
+			id:   identity.CredentialID{Issuer: second.URL, Value: "JTI=j1"},
+		},
+		{
+			name: "OIDC-7 times as text", token: here.sign(t, "k1", map[string]any{"jti": "j2", "iat": fmt.Sprint(time.Now().Unix())}), outcome: authn.Accepted,
 			want: identity.Identity{Username: "oidc:alice", Extra: map[string][]string{identity.ExtraCredentialID: {"JTI=j2"}}},
-			id:   identity.CredentialID{Issuer: here.URL, Value: "JTI=j2"}},
+			id:   identity.CredentialID{Issuer: here.URL, Value: "JTI=j2"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := mechanism.AuthenticateToken(t.Context(), &authn.Request{}, secret.New(tt.token))

@@ -121,10 +121,12 @@ func TestHashFileRefuses(t *testing.T) {
 		want    string
 	}{
 		{"a weak token", func(t *testing.T) (string, string) {
+			t.Helper()
 			path := write(t, clearFile+"hunter2,carol,3\n", 0o600)
 			return path, path
 		}, `line 3, user "carol"`},
 		{"attack: a symbolic link", func(t *testing.T) (string, string) {
+			t.Helper()
 			target := write(t, clearFile, 0o600)
 			path := filepath.Join(t.TempDir(), "tokens.csv")
 			if err := os.Symlink(target, path); err != nil {
@@ -133,6 +135,7 @@ func TestHashFileRefuses(t *testing.T) {
 			return path, target
 		}, "symbolic link"},
 		{"attack: a hard link that keeps the clear text", func(t *testing.T) (string, string) {
+			t.Helper()
 			target := write(t, clearFile, 0o600)
 			path := target + ".link"
 			if err := os.Link(target, path); err != nil {
@@ -140,16 +143,26 @@ func TestHashFileRefuses(t *testing.T) {
 			}
 			return path, target
 		}, "2 names (hard links)"},
-		{"a folder", func(t *testing.T) (string, string) { return t.TempDir(), "" }, "not a regular file"},
+		{"a folder", func(t *testing.T) (string, string) {
+			t.Helper()
+			return t.TempDir(), ""
+		}, "not a regular file"},
 		{"a pipe, which must not block", func(t *testing.T) (string, string) {
+			t.Helper()
 			path := filepath.Join(t.TempDir(), "pipe")
 			if err := syscall.Mkfifo(path, 0o600); err != nil {
 				t.Fatal(err)
 			}
 			return path, ""
 		}, "not a regular file"},
-		{"no file", func(t *testing.T) (string, string) { return filepath.Join(t.TempDir(), "none"), "" }, "no such file"},
-		{"no folder", func(t *testing.T) (string, string) { return filepath.Join(t.TempDir(), "none", "none"), "" }, "no such file"},
+		{"no file", func(t *testing.T) (string, string) {
+			t.Helper()
+			return filepath.Join(t.TempDir(), "none"), ""
+		}, "no such file"},
+		{"no folder", func(t *testing.T) (string, string) {
+			t.Helper()
+			return filepath.Join(t.TempDir(), "none", "none"), ""
+		}, "no such file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			path, target := test.prepare(t)

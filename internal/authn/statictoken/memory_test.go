@@ -17,7 +17,7 @@ func TestTokensDoNotStayInMemory(t *testing.T) {
 	// The test itself may hold the token only in disguise: each byte inverted.
 	disguised := make([]byte, 64)
 	for i, c := range []byte(tokenA) {
-		disguised[i] = ^byte('A' + (c+byte(i))%26)
+		disguised[i] = ^('A' + (c+byte(i))%26)
 	}
 	var table *statictoken.Table
 	done := make(chan struct{})

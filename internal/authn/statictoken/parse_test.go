@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"testing"
 
@@ -56,37 +57,84 @@ func TestAcceptedEntries(t *testing.T) {
 		want  identity.Identity
 		id    string
 	}{
-		{"FILE-1 hashed", hashed(idA, tokenA) + ",alice,7,\"dev,ops\"\n", statictoken.Options{}, tokenA,
-			identity.Identity{Username: "alice", UID: "7", Groups: []string{"dev", "ops"}}, "STATIC=" + idA},
-		{"FILE-1 hashed and quoted", `"` + hashed(idA, tokenA) + "\",alice,7\n", statictoken.Options{}, tokenA,
-			identity.Identity{Username: "alice", UID: "7"}, "STATIC=" + idA},
-		{"FILE-1 hashed where clear text is allowed", hashed(idA, tokenA) + ",alice,7\n", clearText, tokenA,
-			identity.Identity{Username: "alice", UID: "7"}, "STATIC=" + idA},
-		{"FILE-1 further columns are ignored", tokenA + ",alice,7,dev,x,y\n", clearText, tokenA,
-			identity.Identity{Username: "alice", UID: "7", Groups: []string{"dev"}}, ""},
-		{"FILE-1 blank lines, CRLF and no line end", "\r\n" + tokenA + ",alice,7\r\n\r\n" + tokenB + ",bob,", clearText, tokenB,
-			identity.Identity{Username: "bob"}, ""},
-		{"FILE-2 the later line of a doubled token wins", tokenA + ",alice,1\n" + tokenA + ",bob,2\n", clearText, tokenA,
-			identity.Identity{Username: "bob", UID: "2"}, ""},
-		{"FILE-2 also when one of them is hashed", tokenA + ",alice,1\n" + hashed(idA, tokenA) + ",bob,2\n", clearText, tokenA,
-			identity.Identity{Username: "bob", UID: "2"}, "STATIC=" + idA},
-		{"FILE-3 groups are not trimmed and empty ones kept", tokenA + `,alice,1,"a, b,,c"`, clearText, tokenA,
-			identity.Identity{Username: "alice", UID: "1", Groups: []string{"a", " b", "", "c"}}, ""},
-		{"FILE-3 an empty quoted column is one empty group", tokenA + `,alice,1,""`, clearText, tokenA,
-			identity.Identity{Username: "alice", UID: "1", Groups: []string{""}}, ""},
-		{"FILE-6 not ASCII", "schlüssel-☃,alice,1\n", clearText, "schlüssel-☃",
-			identity.Identity{Username: "alice", UID: "1"}, ""},
-		{"FILE-6 not UTF-8", "\xff\xfa,x,1\nq\xff\xfe,alice,1\n", clearText, "q\xff\xfe",
-			identity.Identity{Username: "alice", UID: "1"}, ""},
-		{"WS-6 with spaces, a comma, a quotation mark and a line break", "\" a b,\"\"c\nd\",alice,1\n", clearText, " a b,\"c\nd",
-			identity.Identity{Username: "alice", UID: "1"}, ""},
-		{"the hash stands for itself nowhere", tokenA + ",alice,1\n#x,bob,2\n", clearText, "#x",
-			identity.Identity{Username: "bob", UID: "2"}, ""},
+		{
+			"FILE-1 hashed", hashed(idA, tokenA) + ",alice,7,\"dev,ops\"\n",
+			statictoken.Options{},
+			tokenA,
+			identity.Identity{Username: "alice", UID: "7", Groups: []string{"dev", "ops"}},
+			"STATIC=" + idA,
+		},
+		{
+			"FILE-1 hashed and quoted", `"` + hashed(idA, tokenA) + "\",alice,7\n",
+			statictoken.Options{},
+			tokenA,
+			identity.Identity{Username: "alice", UID: "7"},
+			"STATIC=" + idA,
+		},
+		{
+			"FILE-1 hashed where clear text is allowed", hashed(idA, tokenA) + ",alice,7\n", clearText, tokenA,
+			identity.Identity{Username: "alice", UID: "7"},
+			"STATIC=" + idA,
+		},
+		{
+			"FILE-1 further columns are ignored", tokenA + ",alice,7,dev,x,y\n", clearText, tokenA,
+			identity.Identity{Username: "alice", UID: "7", Groups: []string{"dev"}},
+			"",
+		},
+		{
+			"FILE-1 blank lines, CRLF and no line end", "\r\n" + tokenA + ",alice,7\r\n\r\n" + tokenB + ",bob,", clearText, tokenB,
+			identity.Identity{Username: "bob"},
+			"",
+		},
+		{
+			"FILE-2 the later line of a doubled token wins", tokenA + ",alice,1\n" + tokenA + ",bob,2\n", clearText, tokenA,
+			identity.Identity{Username: "bob", UID: "2"},
+			"",
+		},
+		{
+			"FILE-2 also when one of them is hashed", tokenA + ",alice,1\n" + hashed(idA, tokenA) + ",bob,2\n", clearText, tokenA,
+			identity.Identity{Username: "bob", UID: "2"},
+			"STATIC=" + idA,
+		},
+		{
+			"FILE-2 also when a hashed line was copied", hashed(idA, tokenA) + ",alice,1\n" + hashed(idA, tokenA) + ",bob,2\n",
+			statictoken.Options{},
+			tokenA,
+			identity.Identity{Username: "bob", UID: "2"},
+			"STATIC=" + idA,
+		},
+		{
+			"FILE-3 groups are not trimmed and empty ones kept", tokenA + `,alice,1,"a, b,,c"`, clearText, tokenA,
+			identity.Identity{Username: "alice", UID: "1", Groups: []string{"a", " b", "", "c"}},
+			"",
+		},
+		{
+			"FILE-3 an empty quoted column is one empty group", tokenA + `,alice,1,""`, clearText, tokenA,
+			identity.Identity{Username: "alice", UID: "1", Groups: []string{""}},
+			"",
+		},
+		{
+			"FILE-6 not ASCII", "schlüssel-☃,alice,1\n", clearText, "schlüssel-☃",
+			identity.Identity{Username: "alice", UID: "1"},
+			"",
+		},
+		{
+			"FILE-6 not UTF-8", "\xff,x,1\nq\xff\xfe,alice,1\n", clearText, "q\xff\xfe",
+			identity.Identity{Username: "alice", UID: "1"},
+			"",
+		},
+		{
+			"WS-6 with spaces, a comma, a quotation mark and a line break", "\" a b,\"\"c\nd\",alice,1\n", clearText, " a b,\"c\nd",
+			identity.Identity{Username: "alice", UID: "1"},
+			"",
+		},
+		{
+			"the hash stands for itself nowhere", tokenA + ",alice,1\n#x,bob,2\n", clearText, "#x",
+			identity.Identity{Username: "bob", UID: "2"},
+			"",
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			if strings.HasPrefix(test.file, "\xff\xfa") { // two such bytes are no byte order mark
-				test.opts.AllowClearText = true
-			}
 			answer := ask(t.Context(), parse(t, test.file, test.opts), test.token)
 			if answer.Outcome != authn.Accepted {
 				t.Fatalf("outcome %v, want accepted", answer.Outcome)
@@ -190,6 +238,23 @@ func TestRefusedFiles(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// The example of the documentation is a file that can be used.
+func TestDocumentedFile(t *testing.T) {
+	page, err := os.ReadFile("../../../docs/mechanisms/statictoken.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(page), "```csv\n")
+	example, _, closed := strings.Cut(rest, "```")
+	if !found || !closed {
+		t.Fatal("the page has no example")
+	}
+	table := parse(t, example, statictoken.Options{})
+	if table.Len() != 2 || len(table.Warnings()) != 0 {
+		t.Errorf("%d entries, warnings %v: want two and none", table.Len(), table.Warnings())
 	}
 }
 
@@ -370,6 +435,7 @@ func BenchmarkAuthenticateToken(b *testing.B) {
 
 // bigTable holds token among a thousand others.
 func bigTable(t testing.TB, token string) *statictoken.Table {
+	t.Helper()
 	var file strings.Builder
 	for i := range 1000 {
 		fmt.Fprintf(&file, "%s,user-%d,%d\n", hashed(fmt.Sprintf("%016x", i), rand.Text()), i, i)

@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+
+	"github.com/ostiary/ostiary/e2e/internal/binaries"
+	"github.com/ostiary/ostiary/e2e/internal/gate"
+	"github.com/ostiary/ostiary/e2e/internal/kubectl"
+	"github.com/ostiary/ostiary/e2e/internal/pki"
+)
+
+// logDeadline bounds the wait for a line in a log, which is written before or just after the answer is sent.
+const logDeadline = 30 * time.Second
+
+// story tells what happens and counts what did not go as it should.
+type story struct {
+	*world
+	checks, failed int
+	kubeconfigs    [][2]string // what, and which file
+}
+
+// way is one way to come in.
+type way struct {
+	name      string // of the kubeconfig
+	title     string
+	mechanism string
+	good, bad kubectl.Access
+	badTitle  string
+}
+
+// tell tells the whole story. An error is something that kept it from being told, not a failed check.
+func (s *story) tell(ctx context.Context) error {
+	ways, err := s.ways(ctx)
+	if err != nil {
+		return err
+	}
+	for i, w := range ways {
+		if err := s.comeIn(ctx, i+3, w); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ways are the three mechanisms, each with a credential that is good and one that is not.
+func (s *story) ways(ctx context.Context) ([]way, error) {
+	certificate, err := s.people.Issue(pki.Client(person, group))
+	if err != nil {
+		return nil, err
+	}
+	// The attacker's authority bears the name of the right one, so that kubectl presents the certificate.
+	attacker, err := pki.NewAuthority(peopleCA)
+	if err != nil {
+		return nil, err
+	}
+	forged, err := attacker.Issue(pki.Client(person, "system:masters"))
+	if err != nil {
+		return nil, err
+	}
+	idToken, err := s.provider.Login(ctx, person, s.password)
+	if err != nil {
+		return nil, err
+	}
+	tampered, err := tamper(idToken)
+	if err != nil {
+		return nil, err
+	}
+	door := s.gate.Access()
+	return []way{
+		{
+			"jane-certificate", "by client certificate", "clientCertificate",
+			door.WithCertificate(certificate), door.WithCertificate(forged),
+			"A certificate that says system:masters, signed by an authority of the same name and another key",
+		},
+		{
+			"jane-static-token", "by static token", "staticToken",
+			door.WithToken(s.staticToken), door.WithToken(s.staticToken[:len(s.staticToken)-1] + "!"),
+			"The same token with its last character changed",
+		},
+		{
+			"jane-oidc", "by ID token, after signing in at the provider", "jwt",
+			door.WithToken(idToken), door.WithToken(tampered),
+			"The same ID token with its group changed to system:masters, its signature as it was",
+		},
+	}, nil
+}
+
+// tamper changes a token's group and leaves the signature.
+func tamper(token string) (string, error) {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return "", errors.New("the ID token does not have three parts")
+	}
+	payload, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return "", fmt.Errorf("the ID token's payload: %w", err)
+	}
+	var claims map[string]any
+	if err := json.Unmarshal(payload, &claims); err != nil {
+		return "", fmt.Errorf("the ID token's payload: %w", err)
+	}
+	claims["groups"] = []string{"system:masters"}
+	if payload, err = json.Marshal(claims); err != nil {
+		return "", err
+	}
+	parts[1] = base64.RawURLEncoding.EncodeToString(payload)
+	return strings.Join(parts, "."), nil
+}
+
+// comeIn shows one way: who one is, what one may, what not, what was recorded, and what a bad credential gets.
+func (s *story) comeIn(ctx context.Context, number int, w way) error {
+	t := s.terminal
+	t.heading(number, strings.ToUpper(person[:1])+person[1:]+" comes in "+w.title)
+	k, err := s.kubectl(w.name, w.good)
+	if err != nil {
+		return err
+	}
+	s.kubeconfigs = append(s.kubeconfigs, [2]string{person + " " + w.title, k.Kubeconfig})
+
+	who, err := s.run(ctx, k, "auth", "whoami")
+	if err != nil {
+		return err
+	}
+	s.check(who.ExitCode == 0 && strings.Contains(who.Stdout, person) && strings.Contains(who.Stdout, group),
+		"the API server takes her for "+person+", member of "+group)
+
+	got, err := s.run(ctx, k, "get", "namespaces")
+	if err != nil {
+		return err
+	}
+	s.check(got.ExitCode == 0 && strings.Contains(got.Stdout, "kube-system"), "she may see what her group may see")
+
+	refused, err := s.run(ctx, k, "get", "secrets", "--namespace=kube-system")
+	if err != nil {
+		return err
+	}
+	s.check(refused.ExitCode != 0 && strings.Contains(refused.Stderr, "Forbidden"),
+		"she may see nothing more: 403, by the API server's own RBAC")
+
+	if err := s.records(ctx, w); err != nil {
+		return err
+	}
+	return s.turnedAway(ctx, w)
+}
+
+// records shows the one request in both logs, joined by its id.
+func (s *story) records(ctx context.Context, w way) error {
+	t := s.terminal
+	ctx, cancel := context.WithTimeout(ctx, logDeadline)
+	defer cancel()
+	t.line("")
+	t.text("What Ostiary logged about \"get namespaces\":")
+	line, err := s.gate.WaitAccessLog(ctx, func(l gate.Line) bool {
+		return l.Mechanism == w.mechanism && l.Verb == "list" && l.Resource == "namespaces" && l.Verdict == "allow"
+	})
+	if err != nil {
+		return err
+	}
+	t.row("verdict", line.Verdict+" ("+line.Reason+")")
+	t.row("mechanism", line.Mechanism)
+	t.row("credential_id", line.CredentialID)
+	t.row("user", line.User)
+	t.row("groups", strings.Join(line.Groups, ", "))
+	t.row("request", line.Verb+" "+line.Resource+" of cluster "+line.Cluster+" from "+line.Source)
+	t.row("upstream_status", strconv.Itoa(line.UpstreamStatus))
+	t.row("request_id", line.RequestID)
+	s.check(line.User == person && slices.Contains(line.Groups, group) && line.UpstreamStatus == 200 && line.CredentialID != "",
+		"it names who, with which credential, and what became of it")
+
+	t.line("")
+	t.text("What the API server's audit log says under the same id:")
+	event, err := s.plane.WaitAudit(ctx, func(e auditv1.Event) bool { return string(e.AuditID) == line.RequestID })
+	if err != nil {
+		return fmt.Errorf("join the audit log by the id %q: %w", line.RequestID, err)
+	}
+	t.row("auditID", string(event.AuditID))
+	t.row("user.username", event.User.Username)
+	t.row("user.groups", strings.Join(event.User.Groups, ", "))
+	t.row("request", event.Verb+" "+event.RequestURI)
+	if event.ResponseStatus != nil {
+		t.row("responseStatus", strconv.Itoa(int(event.ResponseStatus.Code)))
+	}
+	for name, reason := range event.Annotations {
+		if name == "authorization.k8s.io/reason" {
+			t.row("allowed by", reason)
+		}
+	}
+	s.check(event.User.Username == person && slices.Contains(event.User.Groups, group) && event.ImpersonatedUser == nil,
+		"the two agree, and audit names "+person+" herself, not a proxy")
+	return nil
+}
+
+// turnedAway shows what a bad credential gets.
+func (s *story) turnedAway(ctx context.Context, w way) error {
+	t := s.terminal
+	t.line("")
+	t.text(w.badTitle + ":")
+	k, err := s.kubectl(w.name+"-bad", w.bad)
+	if err != nil {
+		return err
+	}
+	before, err := s.gate.AccessLog()
+	if err != nil {
+		return err
+	}
+	bad, err := s.run(ctx, k, "auth", "whoami")
+	if err != nil {
+		return err
+	}
+	s.check(bad.ExitCode != 0 && strings.Contains(bad.Stderr, "Unauthorized"), "turned away: 401")
+	ctx, cancel := context.WithTimeout(ctx, logDeadline)
+	defer cancel()
+	known := map[string]bool{}
+	for _, line := range before {
+		known[line.RequestID] = true
+	}
+	line, err := s.gate.WaitAccessLog(ctx, func(l gate.Line) bool { return !known[l.RequestID] && l.Status == 401 })
+	if err != nil {
+		return err
+	}
+	t.row("verdict", line.Verdict+" ("+line.Reason+")")
+	if line.Cause != "" {
+		t.row("cause", line.Cause)
+	}
+	events, err := s.plane.AuditEvents()
+	if err != nil {
+		return err
+	}
+	seen := slices.ContainsFunc(events, func(e auditv1.Event) bool { return string(e.AuditID) == line.RequestID })
+	s.check(line.Verdict == "deny" && line.UpstreamStatus == 0 && !seen, "the API server never saw the request")
+	return nil
+}
+
+// run shows and runs kubectl.
+func (s *story) run(ctx context.Context, k kubectl.Command, args ...string) (kubectl.Result, error) {
+	s.command("kubectl " + strings.Join(args, " "))
+	result, err := k.Run(ctx, args...)
+	if err != nil {
+		return result, err
+	}
+	s.output(result.Stdout)
+	s.output(result.Stderr)
+	return result, nil
+}
+
+// check counts and shows one thing that must be so.
+func (s *story) check(ok bool, what string) {
+	s.checks++
+	if ok {
+		s.good(what)
+		return
+	}
+	s.failed++
+	s.bad("this is not so: " + what)
+}
+
+// invite says what to try by hand.
+func (s *story) invite() {
+	t := s.terminal
+	t.heading(6, "Try it yourself")
+	t.text("Everything stays up until Ctrl-C.")
+	t.line("")
+	for _, file := range s.kubeconfigs {
+		t.text(file[0] + ":")
+		t.text("  export KUBECONFIG=" + file[1])
+	}
+	t.text("an administrator, straight at the API server:")
+	t.text("  export KUBECONFIG=" + s.plane.AdminKubeconfig)
+	t.line("")
+	k := s.paths[binaries.Kubectl]
+	for _, example := range []string{
+		k + " auth whoami",
+		k + " get namespaces --watch",
+		k + " auth can-i --list",
+		"curl " + s.gate.AdminURL + "/readyz",
+		"curl " + s.gate.AdminURL + "/metrics",
+		"tail -f " + s.gate.AccessLogFile(),
+		"$EDITOR " + s.gate.ConfigFile + "   # a change applies within a second",
+	} {
+		t.text("  " + t.paint(bold, example))
+	}
+	t.line("")
+}

@@ -1,0 +1,34 @@
+package cli
+
+import (
+	"log/slog"
+
+	"github.com/spf13/cobra"
+
+	"github.com/ostiary/ostiary/internal/server"
+	"github.com/ostiary/ostiary/internal/version"
+)
+
+func (program) serveCommand(streams IO) *cobra.Command {
+	command := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the gate",
+		Long: `Run the gate until it is told to stop (SIGTERM or SIGINT), then let requests under way end.
+
+The configuration and every file that it names are watched: a change applies without a restart, and a bad one is refused
+while the last good one stays in force. Decisions go to standard output, unless the configuration names a file; all else
+goes to standard error. Both are JSON, one object a line.
+
+Exit codes: 0 stopped as told; 1 the configuration is not valid, or a listener could not be had; 2 wrong usage.`,
+		Example: `  ostiary serve --config /etc/ostiary/ostiary.yaml`,
+		Args:    arguments(cobra.NoArgs),
+	}
+	file := command.Flags().StringP("config", "c", defaultConfigFile, "configuration `FILE`")
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		return server.Run(command.Context(), server.Options{
+			ConfigFile: *file, Version: version.Get().Version,
+			Logger: slog.New(slog.NewJSONHandler(streams.Err, nil)), AccessLog: streams.Out,
+		})
+	}
+	return command
+}
