@@ -115,7 +115,7 @@ func (g *Gate) Use(state *State) error {
 func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	state := g.state.Load()
 	x := &exchange{id: uuid.NewString(), began: time.Now()}
-	w := &writer{ResponseWriter: out}
+	w := &writer{ResponseWriter: out, closing: endIsDoubtful(r)}
 
 	// Admit: nothing with two readings gets any further, and no identity header of the client's survives.
 	if err := g.admit(x, r, state); err != nil {
@@ -134,7 +134,7 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		g.deny(w, r, x, string(x.decision.Reason), unauthorized(), x.decision.Cause)
 		return
 	}
-	w.closing = r.ProtoMajor > 1 && x.decision.Identity.IsAnonymous()
+	w.closing = w.closing || r.ProtoMajor > 1 && x.decision.Identity.IsAnonymous()
 	if x.target.cluster == nil {
 		g.deny(w, r, x, reasonNoCluster, unknownCluster(), nil)
 		return
