@@ -13,8 +13,11 @@ import (
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/identityheader"
 	"github.com/ostiary/ostiary/internal/impersonation"
 	"github.com/ostiary/ostiary/internal/kubeapi"
+	"github.com/ostiary/ostiary/internal/memo"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
 
@@ -98,7 +101,7 @@ func newFrontProxy(cluster *config.CheckedCluster) *upstream {
 		digest: cluster.Digest,
 		gateway: &gateway.Cluster{
 			Name: cluster.Name, Server: cluster.Server, Mode: modeRequestHeader,
-			HTTP2: general, HTTP1: upgrade, Assert: frontproxy.Set,
+			HTTP2: general, HTTP1: upgrade, Assert: asserting(frontproxy.Encode, frontproxy.Strip),
 		},
 		close: func() {
 			general.CloseIdleConnections()
@@ -126,14 +129,35 @@ func newImpersonating(cluster *config.CheckedCluster) (*upstream, error) {
 		digest: cluster.Digest, files: access.Files(), content: digestOfFiles(access.Files()),
 		gateway: &gateway.Cluster{
 			Name: cluster.Name, Server: cluster.Server, Mode: modeImpersonation,
-			HTTP2: general, HTTP1: upgrade, Assert: impersonation.Set, Impersonator: checker,
+			HTTP2: general, HTTP1: upgrade, Assert: asserting(impersonation.Encode, impersonation.Strip), Impersonator: checker,
 		},
 		close: access.Close,
 	}, nil
 }
 
+// asserting returns the last step before the wire: it strips one dialect of identity headers and sets those of an
+// identity, whose encoding is remembered as long as the identity is.
+func asserting(encode func(*identity.Identity) (*identityheader.Encoded, error), strip func(http.Header)) func(http.Header, *identity.Identity) error {
+	known := memo.New[*identity.Identity, *identityheader.Encoded]()
+	return func(h http.Header, id *identity.Identity) error {
+		strip(h)
+		encoded, ok := known.Get(id)
+		if !ok {
+			var err error
+			if encoded, err = encode(id); err != nil {
+				return err
+			}
+			known.Put(id, encoded)
+		}
+		encoded.Set(h)
+		return nil
+	}
+}
+
 // filesChanged reports whether a file that a kubeconfig names holds something else than when it was read.
-func (u *upstream) filesChanged() bool { return len(u.files) > 0 && digestOfFiles(u.files) != u.content }
+func (u *upstream) filesChanged() bool {
+	return len(u.files) > 0 && digestOfFiles(u.files) != u.content
+}
 
 // digestOfFiles hashes what files hold; one that cannot be read counts as empty, and the next reading says why.
 func digestOfFiles(files []string) config.Digest {
