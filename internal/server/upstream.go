@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -42,9 +41,6 @@ const (
 type upstream struct {
 	gateway *gateway.Cluster
 	digest  config.Digest
-	// files are those that a kubeconfig names, and content what they held when they were read.
-	files   []string
-	content config.Digest
 	close   func()
 }
 
@@ -74,7 +70,7 @@ func (g *generation) upstream(cluster *config.CheckedCluster) *upstream {
 		return nil
 	}
 	for _, one := range g.clusters {
-		if one.gateway.Name == cluster.Name && one.digest == cluster.Digest && !one.filesChanged() {
+		if one.gateway.Name == cluster.Name && one.digest == cluster.Digest {
 			return one
 		}
 	}
@@ -120,13 +116,13 @@ func newImpersonating(cluster *config.CheckedCluster) (*upstream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity.impersonation.kubeconfig: %s: %w", cluster.Impersonation.Kubeconfig, err)
 	}
-	checker, err := impersonation.New(impersonation.Config{Reviewer: access.Reviewer()})
+	checker, err := impersonation.New(impersonation.Config{Reviewer: access.Reviewer(), LegacyOnly: cluster.Impersonation.LegacyOnly})
 	if err != nil {
 		return nil, err
 	}
 	general, upgrade := access.Transports()
 	return &upstream{
-		digest: cluster.Digest, files: access.Files(), content: digestOfFiles(access.Files()),
+		digest: cluster.Digest,
 		gateway: &gateway.Cluster{
 			Name: cluster.Name, Server: cluster.Server, Mode: modeImpersonation,
 			HTTP2: general, HTTP1: upgrade, Assert: asserting(impersonation.Encode, impersonation.Strip), Impersonator: checker,
@@ -152,24 +148,6 @@ func asserting(encode func(*identity.Identity) (*identityheader.Encoded, error),
 		encoded.Set(h)
 		return nil
 	}
-}
-
-// filesChanged reports whether a file that a kubeconfig names holds something else than when it was read.
-func (u *upstream) filesChanged() bool {
-	return len(u.files) > 0 && digestOfFiles(u.files) != u.content
-}
-
-// digestOfFiles hashes what files hold; one that cannot be read counts as empty, and the next reading says why.
-func digestOfFiles(files []string) config.Digest {
-	contents := make([][]byte, 0, len(files))
-	for _, file := range files {
-		content, err := os.ReadFile(file) //nolint:gosec // the operator's own paths
-		if err != nil {
-			content = nil
-		}
-		contents = append(contents, content)
-	}
-	return config.DigestOf(contents...)
 }
 
 // frontProxyTLS trusts the cluster's CA alone and presents the front-proxy certificate (G-30).
