@@ -7,7 +7,7 @@ help: ## List the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 10
 
 build: ## Build both programs into bin/, and for every other platform into bin/cross/
-	go build -trimpath -o bin/ ./cmd/...
+	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 	go run -C tools ./crossbuild
 
 test: ## Run every test of every module with the race detector, end to end included

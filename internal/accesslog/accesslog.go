@@ -3,10 +3,7 @@
 // credential.
 package accesslog
 
-import (
-	"log/slog"
-	"time"
-)
+import "time"
 
 // Kind says at which point of a request an event was recorded.
 type Kind string
@@ -73,76 +70,4 @@ func (s Sinks) Record(e *Event) {
 	for _, sink := range s {
 		sink.Record(e)
 	}
-}
-
-// The keys of a log line, the closed list.
-const (
-	keyRequestID        = "request_id"
-	keySource           = "source"
-	keyMechanism        = "mechanism"
-	keyCredentialID     = "credential_id"
-	keyCredentialIssuer = "credential_issuer"
-	keyUser             = "user"
-	keyUID              = "uid"
-	keyGroups           = "groups"
-	keyActingAs         = "acting_as"
-	keyCluster          = "cluster"
-	keyVerb             = "verb"
-	keyMethod           = "method"
-	keyAPIGroup         = "api_group"
-	keyResource         = "resource"
-	keySubresource      = "subresource"
-	keyNamespace        = "namespace"
-	keyName             = "name"
-	keyPath             = "path"
-	keyVerdict          = "verdict"
-	keyReason           = "reason"
-	keyCause            = "cause"
-	keyStatus           = "status"
-	keyUpstreamStatus   = "upstream_status"
-	keyDuration         = "duration_ms"
-)
-
-// attributes is how many a line can have at most; it sizes the buffer so that a line is built without growing it.
-const attributes = 24
-
-// attrs lists the event's fields in the order of the log line.
-func (e *Event) attrs(buffer []slog.Attr) []slog.Attr {
-	text := func(key, value string) {
-		if value != "" {
-			buffer = append(buffer, slog.String(key, value))
-		}
-	}
-	number := func(key string, value int) {
-		if value != 0 {
-			buffer = append(buffer, slog.Int(key, value))
-		}
-	}
-	text(keyRequestID, e.RequestID)
-	text(keySource, e.Source)
-	buffer = append(buffer, slog.String(keyVerdict, string(e.Verdict)), slog.String(keyReason, e.Reason))
-	text(keyMechanism, e.Mechanism)
-	text(keyCredentialID, e.CredentialID)
-	text(keyCredentialIssuer, e.CredentialIssuer)
-	text(keyUser, e.User)
-	text(keyUID, e.UID)
-	if len(e.Groups) > 0 {
-		buffer = append(buffer, slog.Any(keyGroups, e.Groups))
-	}
-	text(keyActingAs, e.ActingAs)
-	text(keyCluster, e.Cluster)
-	text(keyVerb, e.Verb)
-	text(keyMethod, e.Method)
-	text(keyAPIGroup, e.APIGroup)
-	text(keyResource, e.Resource)
-	text(keySubresource, e.Subresource)
-	text(keyNamespace, e.Namespace)
-	text(keyName, e.Name)
-	text(keyPath, e.Path)
-	if e.Cause != nil {
-		buffer = append(buffer, slog.String(keyCause, e.Cause.Error()))
-	}
-	number(keyStatus, e.Status)
-	number(keyUpstreamStatus, e.UpstreamStatus)
-	return append(buffer, slog.Float64(keyDuration, float64(e.Duration.Microseconds())/float64(time.Millisecond/time.Microsecond)))
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,24 +36,29 @@ Exit codes: 0 valid; 1 not valid; 2 wrong usage.`,
 	file := addConfigFlag(command)
 	format := addOutputFlag(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
+		validate := p.validateText
 		if *format == outputJSON {
-			return p.validateJSON(command, streams, *file)
+			validate = p.validateJSON
 		}
-		if _, err := p.load(command.Context(), streams, *file); err != nil {
-			return err
-		}
-		_, err := fmt.Fprintf(streams.Out, "%s is valid\n", shownName(*file))
-		return err
+		return validate(command.Context(), streams, *file)
 	}
 	return command
 }
 
-func (p program) validateJSON(command *cobra.Command, streams IO, file string) error {
+func (p program) validateText(ctx context.Context, streams IO, file string) error {
+	if _, err := p.load(ctx, streams, file); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(streams.Out, "%s is valid\n", shownName(file))
+	return err
+}
+
+func (p program) validateJSON(ctx context.Context, streams IO, file string) error {
 	result := validation{File: shownName(file), Mistakes: []config.Mistake{}, Warnings: []config.Mistake{}}
 	checked, err := loadFile(streams, file)
 	if err == nil {
 		result.Warnings = append(result.Warnings, checked.Warnings...)
-		err = p.check(command.Context(), result.File, checked)
+		err = p.check(ctx, result.File, checked)
 	}
 	invalid, isInvalid := errors.AsType[*config.InvalidError](err)
 	if err != nil && !isInvalid {

@@ -76,6 +76,21 @@ func checkMechanisms(w io.Writer) configCheck {
 }
 
 func (p program) run(ctx context.Context, streams IO, args []string) int {
+	root := p.root(streams) //nolint:contextcheck // commands take the context that ExecuteContext hands to them
+	root.SetArgs(args)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return ExitOK
+	}
+	report(streams.Err, err)
+	if _, ok := errors.AsType[*usageError](err); ok {
+		return ExitUsage
+	}
+	return ExitFailure
+}
+
+// root builds the tree of commands.
+func (p program) root(streams IO) *cobra.Command {
 	root := group(&cobra.Command{
 		Use:   "ostiary",
 		Short: "A hardened authentication gateway in front of Kubernetes API servers",
@@ -87,20 +102,10 @@ Exit codes: 0 done; 1 the configuration is invalid or the work failed; 2 wrong u
 	root.SetIn(streams.In)
 	root.SetOut(streams.Out)
 	root.SetErr(streams.Err)
-	root.SetArgs(args)
 	root.SetFlagErrorFunc(func(command *cobra.Command, err error) error {
 		return &usageError{command: command.CommandPath(), cause: err}
 	})
-
-	err := root.ExecuteContext(ctx)
-	if err == nil {
-		return ExitOK
-	}
-	report(streams.Err, err)
-	if _, ok := errors.AsType[*usageError](err); ok {
-		return ExitUsage
-	}
-	return ExitFailure
+	return root
 }
 
 // report writes an error for people. The mistakes of a configuration start with their file's name already, so that

@@ -92,6 +92,8 @@ type CheckedCluster struct {
 type CheckedImpersonation struct {
 	// Kubeconfig is its absolute name; relative names inside it are relative to its folder.
 	Kubeconfig string
+	// LegacyOnly leaves the constrained modes of impersonation out.
+	LegacyOnly bool
 	// Content has a current context whose user has a credential, and no impersonation of its own.
 	Content []byte
 }
@@ -202,8 +204,8 @@ type Digest [sha256.Size]byte
 // String returns the digest in hex.
 func (d Digest) String() string { return hex.EncodeToString(d[:]) }
 
-// DigestOf hashes the parts, each after its length, so that no two lists of parts give the same input.
-func DigestOf(parts ...[]byte) Digest {
+// digestOf hashes the parts, each after its length, so that no two lists of parts give the same input.
+func digestOf(parts ...[]byte) Digest {
 	hash := sha256.New()
 	var length [8]byte
 	for _, part := range parts {

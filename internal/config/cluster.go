@@ -54,7 +54,7 @@ func (c *checker) cluster(p *field.Path, written *Cluster, users *CheckedClientC
 	if checked.Impersonation != nil {
 		parts = append(parts, c.kubeconfigParts(checked.Impersonation)...)
 	}
-	checked.Digest = DigestOf(parts...)
+	checked.Digest = digestOf(parts...)
 	return checked
 }
 

@@ -97,6 +97,9 @@ type Impersonation struct {
 	// Kubeconfig whose current context holds the gate's credential. Its server and CA are not used: those of the
 	// cluster are.
 	Kubeconfig string `json:"kubeconfig"`
+	// Judge a caller's --as by the verb impersonate alone. Set it for clusters older than 1.36, or whose feature gate
+	// ConstrainedImpersonation is off: roles that grant impersonate:<mode> mean nothing there, and must mean nothing here.
+	LegacyOnly bool `json:"legacyOnly,omitempty"`
 }
 
 // Authentication names the mechanisms that are on. What is left out is off.
@@ -164,7 +167,8 @@ type Anonymous struct {
 }
 
 // GroupRule changes the groups of the identities it matches. All conditions that are set must hold; an empty
-// condition holds for everybody.
+// condition holds for everybody who was authenticated. Anonymous callers are reached only by rules whose mechanisms name
+// anonymous.
 type GroupRule struct {
 	// Name for logs and errors, unique.
 	Name string `json:"name"`

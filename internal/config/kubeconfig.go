@@ -81,7 +81,7 @@ func (c *checker) impersonation(p *field.Path, written *Impersonation) *CheckedI
 			refuse("names the token file " + user.TokenFile + ", which cannot be read or is empty; check the name and its permissions")
 		}
 	}
-	return &CheckedImpersonation{Kubeconfig: path, Content: data}
+	return &CheckedImpersonation{Kubeconfig: path, LegacyOnly: written.LegacyOnly, Content: data}
 }
 
 // currentUser finds the user of the current context.

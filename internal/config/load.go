@@ -223,7 +223,7 @@ func (c *checker) digest(data []byte) Digest {
 	for _, path := range c.files {
 		parts = append(parts, []byte(path), c.contents[path].data)
 	}
-	return DigestOf(parts...)
+	return digestOf(parts...)
 }
 
 // Decode reads data strictly as a configuration, without looking at what its values mean or at the files that it names.

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -19,11 +20,18 @@ import (
 	"github.com/ostiary/ostiary/internal/config/configtest"
 )
 
+// files makes keys once for all tests; that takes longer than everything else they do.
+var files = sync.OnceValues(configtest.Files)
+
 // folder returns a folder with all files of the example, and the example itself in ostiary.yaml after edits.
 func folder(t *testing.T, edits ...string) string {
 	t.Helper()
 	dir := t.TempDir()
-	if err := configtest.WriteAll(dir); err != nil {
+	all, err := files()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := configtest.Write(dir, all); err != nil {
 		t.Fatal(err)
 	}
 	rewrite(t, dir, edits...)
@@ -429,6 +437,47 @@ func TestRefusalNamesFilesToWatch(t *testing.T) {
 	invalid, ok := errors.AsType[*config.InvalidError](err)
 	if !ok || !slices.Contains(invalid.Files(), filepath.Join(dir, "new-ca.crt")) {
 		t.Errorf("the missing file is not among those to watch: %v", err)
+	}
+}
+
+func TestFilesAreListedOnce(t *testing.T) {
+	dir := folder(t, "file: authentication-configuration.yaml", "file: ostiary.yaml")
+	_, err := config.Load(filepath.Join(dir, "ostiary.yaml"))
+	invalid, ok := errors.AsType[*config.InvalidError](err)
+	if !ok {
+		t.Fatalf("got %v", err)
+	}
+	listed := slices.Sorted(slices.Values(invalid.Files()))
+	if diff := cmp.Diff(slices.Compact(slices.Clone(listed)), listed); diff != "" {
+		t.Errorf("files are listed twice (-once +listed):\n%s", diff)
+	}
+}
+
+// The gate's own client certificate is watched, and its change makes a new connection to the cluster.
+func TestKubeconfigWithCertificate(t *testing.T) {
+	dir := folder(t)
+	key := filepath.Join(dir, "alice.key")
+	write(t, dir, "gate.kubeconfig", strings.Replace(configtest.Kubeconfig, "tokenFile: token", "client-certificate: alice.crt, client-key: "+key, 1))
+	before := load(t, dir)
+	for _, name := range []string{filepath.Join(dir, "alice.crt"), key} {
+		if !slices.Contains(before.Files(), name) {
+			t.Errorf("%s is not watched", name)
+		}
+	}
+	write(t, dir, "alice.crt", "renewed")
+	if load(t, dir).Clusters[1].Digest == before.Clusters[1].Digest {
+		t.Error("a renewed certificate left the digest as it was")
+	}
+}
+
+func TestBundlePEM(t *testing.T) {
+	dir := folder(t)
+	written, err := os.ReadFile(filepath.Join(dir, "users-ca.crt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(written), string(load(t, dir).ClientCertificate.Authorities.PEM())); diff != "" {
+		t.Errorf("the bundle's PEM (-written +got):\n%s", diff)
 	}
 }
 

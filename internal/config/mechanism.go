@@ -77,7 +77,7 @@ func (c *checker) clientCertificate(p *field.Path, written *ClientCertificate) *
 	}
 	return &CheckedClientCertificate{
 		Authorities: *authorities, MaxLifetime: time.Duration(written.MaxLifetime), CheckedPolicy: policy,
-		Digest: DigestOf(c.settings(p, written), authorities.Digest[:]),
+		Digest: digestOf(c.settings(p, written), authorities.Digest[:]),
 	}
 }
 
@@ -94,7 +94,7 @@ func (c *checker) staticToken(p *field.Path, written *StaticToken) *CheckedStati
 	c.warnReadable(at, path)
 	return &CheckedStaticToken{
 		File: path, Content: data, AllowClearText: written.AllowClearText, CheckedPolicy: policy,
-		Digest: DigestOf(c.settings(p, written), data),
+		Digest: digestOf(c.settings(p, written), data),
 	}
 }
 
@@ -135,7 +135,7 @@ func (c *checker) jwt(p *field.Path, authentication *Authentication) *CheckedJWT
 		return nil
 	}
 	c.authenticationConfiguration(at, written.File, checked, authentication.Anonymous)
-	checked.Digest = DigestOf(c.settings(p, written), checked.Content)
+	checked.Digest = digestOf(c.settings(p, written), checked.Content)
 	return checked
 }
 
@@ -190,7 +190,7 @@ func (c *checker) anonymous(p *field.Path, written *Anonymous) *CheckedAnonymous
 	}
 	return &CheckedAnonymous{
 		Paths: written.Paths, AllowedNetworks: c.networks(p.Child("allowedNetworks"), written.AllowedNetworks),
-		Digest: DigestOf(c.settings(p, written)),
+		Digest: digestOf(c.settings(p, written)),
 	}
 }
 

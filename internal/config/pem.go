@@ -35,7 +35,7 @@ func (c *checker) pair(p *field.Path, written KeyPair) *Pair {
 	}
 	return &Pair{
 		Certificate: certificate, CertFile: certFile, KeyFile: keyFile,
-		Digest: DigestOf(certPEM, keyPEM),
+		Digest: digestOf(certPEM, keyPEM),
 	}
 }
 
@@ -108,7 +108,7 @@ func (c *checker) bundle(files []string, at func(int) *field.Path) *Bundle {
 		contents = append(contents, data)
 	}
 	if bundle != nil {
-		bundle.Digest = DigestOf(contents...)
+		bundle.Digest = digestOf(contents...)
 	}
 	return bundle
 }

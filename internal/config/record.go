@@ -48,7 +48,7 @@ func (c *checker) tracing(p *field.Path, written *Tracing) *CheckedTracing {
 	if checked.Endpoint != nil && checked.Endpoint.Scheme == "http" && written.CertificateAuthorityFile != "" {
 		c.invalid(at, written.CertificateAuthorityFile, "has no effect on an http endpoint; write https, or remove it")
 	}
-	checked.Digest = DigestOf(parts...)
+	checked.Digest = digestOf(parts...)
 	return checked
 }
 

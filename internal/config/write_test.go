@@ -35,8 +35,10 @@ func TestYAMLRoundTrips(t *testing.T) {
 		edits []string
 	}{
 		{name: "example"},
-		{name: "inline object", edits: []string{"file: authentication-configuration.yaml",
-			"configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: AuthenticationConfiguration, jwt: [{issuer: {url: 'https://a', audiences: ['no', '0x1', '~']}, big: 9007199254740993, small: 0.1, n: null}]}"}},
+		{name: "inline object", edits: []string{
+			"file: authentication-configuration.yaml",
+			"configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: AuthenticationConfiguration, jwt: [{issuer: {url: 'https://a', audiences: ['no', '0x1', '~']}, big: 9007199254740993, small: 0.1, n: null}]}",
+		}},
 		{name: "words that YAML 1.1 takes for something else", edits: []string{"audiences: [api]", `audiences: ["no", "on", "Y", "1", "1:20", "0o7", "1e3", "~", "null", "2001-01-01", "=", "<<", "a: b", "# c", "- d", "é", "\U0001F600"]`}},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -45,6 +45,9 @@ type Config struct {
 	Sink accesslog.Sink
 	// Logger takes what operators should know of the gate itself. Required.
 	Logger *slog.Logger
+	// Instrument wraps what sends requests to clusters, to trace them; nil wraps nothing. What it adds to a request
+	// is subject to everything that the gate does to the client's own headers.
+	Instrument func(http.RoundTripper) http.RoundTripper
 	// Local answers requests for the gate's own API, after authentication; it returns false for all others. May be nil.
 	Local Local
 }
@@ -88,6 +91,9 @@ func New(config Config) (*Gate, error) {
 		},
 	}
 	g.proxy = newProxy(g, config.Logger)
+	if config.Instrument != nil {
+		g.proxy.Transport = config.Instrument(g.proxy.Transport)
+	}
 	return g, g.Use(config.State)
 }
 
@@ -109,7 +115,7 @@ func (g *Gate) Use(state *State) error {
 func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	state := g.state.Load()
 	x := &exchange{id: uuid.NewString(), began: time.Now()}
-	w := &writer{ResponseWriter: out}
+	w := &writer{ResponseWriter: out, closing: endIsDoubtful(r)}
 
 	// Admit: nothing with two readings gets any further, and no identity header of the client's survives.
 	if err := g.admit(x, r, state); err != nil {
@@ -128,7 +134,7 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		g.deny(w, r, x, string(x.decision.Reason), unauthorized(), x.decision.Cause)
 		return
 	}
-	w.closing = r.ProtoMajor > 1 && x.decision.Identity.IsAnonymous()
+	w.closing = w.closing || r.ProtoMajor > 1 && x.decision.Identity.IsAnonymous()
 	if x.target.cluster == nil {
 		g.deny(w, r, x, reasonNoCluster, unknownCluster(), nil)
 		return

@@ -274,6 +274,50 @@ func TestAmbiguousRequestsAreRefused(t *testing.T) {
 	}
 }
 
+// TestConnectionsEndAfterDoubtfulBodies is attack 80: what follows a body of two lengths is never a request of its own.
+func TestConnectionsEndAfterDoubtfulBodies(t *testing.T) {
+	t.Parallel()
+	s := newSetup(t, http.HandlerFunc(echo))
+	post := func(token, headers, body string) string {
+		return "POST /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer " + token + "\r\n" + headers + "\r\n" + body
+	}
+	const chunked = "Transfer-Encoding: chunked\r\n"
+	for _, tt := range []struct {
+		name, raw string
+		ends      bool
+	}{
+		{name: "both lengths", raw: post("alice", chunked+"Content-Length: 500\r\n", "0\r\n\r\n"), ends: true},
+		{name: "both lengths, refused", raw: post("mallory", chunked+"Content-Length: 500\r\n", "0\r\n\r\n"), ends: true},
+		{name: "chunks alone, which look alike by then", raw: post("alice", chunked, "0\r\n\r\n"), ends: true},
+		{name: "twin: a length", raw: post("alice", "Content-Length: 5\r\n", "hello")},
+		{name: "twin: no body", raw: post("alice", "", "")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			conn := s.dial(t)
+			if _, err := io.WriteString(conn, tt.raw+post("alice", "", "")); err != nil {
+				t.Fatal(err)
+			}
+			reader := bufio.NewReader(conn)
+			first, err := http.ReadResponse(reader, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.Copy(io.Discard, first.Body); err != nil {
+				t.Fatal(err)
+			}
+			_ = first.Body.Close()
+			second, err := http.ReadResponse(reader, nil)
+			if err == nil {
+				_ = second.Body.Close()
+			}
+			if ended := err != nil; ended != tt.ends {
+				t.Errorf("connection ended: %t, want %t", ended, tt.ends)
+			}
+		})
+	}
+}
+
 // TestPathsGoOnByteForByte is attack 78's other half, and the routing of several clusters.
 func TestPathsGoOnByteForByte(t *testing.T) {
 	t.Parallel()

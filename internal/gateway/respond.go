@@ -43,7 +43,7 @@ func newResponder() *responder {
 func (rs *responder) refuse(w *writer, r *http.Request, x *exchange, err error) {
 	status := statusOf(err)
 	if status.Status().Code == http.StatusUnauthorized {
-		w.closing = r.ProtoMajor > 1
+		w.closing = w.closing || r.ProtoMajor > 1
 	}
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(refusedBodyTimeout))

@@ -39,6 +39,12 @@ func screen(r *http.Request) (upgrade string, err error) {
 	return upgrade, nil
 }
 
+// endIsDoubtful tells requests after whose answer the connection must end: those with a chunked body over HTTP/1.1. If
+// such a request had a Content-Length too, something between client and gate may have taken what follows for its body,
+// and another's request for an answer to it (smuggling; RFC 9112 section 6.1 demands the end). net/http removes that
+// header without a word and keeps the connection, so all are treated alike. Kubernetes' clients send lengths, or HTTP/2.
+func endIsDoubtful(r *http.Request) bool { return r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 }
+
 // stripForwarding removes what tells of hops before us. Nobody in front of the gate is trusted to say where a request
 // came from, and the API server's audit log would believe it.
 func stripForwarding(h http.Header) {

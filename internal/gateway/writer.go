@@ -13,7 +13,7 @@ type writer struct {
 	http.ResponseWriter
 	stream   *stream
 	warnings []string
-	// closing asks HTTP/2 to end the connection after this answer (RESP-7).
+	// closing ends the connection after this answer: RESP-7 over HTTP/2, endIsDoubtful over HTTP/1.1.
 	closing bool
 	status  int // 0 until the answer starts
 }

@@ -34,7 +34,7 @@ func Read(files fs.FS) (*Tree, error) {
 			return err
 		}
 		if entry.IsDir() {
-			if name == ".git" || name == "bin" || name == ".cache" {
+			if base := path.Base(name); base == ".git" || base == "bin" || base == ".cache" {
 				return fs.SkipDir
 			}
 			return nil

@@ -10,6 +10,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/memo"
 )
 
 // Config is what a Policy is made of. The zero value admits nobody.
@@ -40,7 +41,7 @@ type Policy struct {
 	rules      []groupRule
 	// byCluster says that the rules ask for the cluster, so that verdicts differ from one to the other.
 	byCluster bool
-	verdicts  *memo
+	verdicts  *memo.Memo[verdictKey, verdict]
 }
 
 // mechanismRules is MechanismRules, checked.
@@ -48,6 +49,12 @@ type mechanismRules struct {
 	networks    []netip.Prefix
 	maxLifetime time.Duration
 	systemNames []pattern
+}
+
+// verdictKey is what a verdict depends on.
+type verdictKey struct {
+	credential *authn.Credential
+	cluster    string // empty where verdicts do not depend on it
 }
 
 // verdict is what Admit answers about a credential apart from network and expiry. Exactly one of the two is set.
@@ -60,7 +67,7 @@ type verdict struct {
 func New(config Config) (*Policy, error) {
 	p := &Policy{
 		mechanisms: make(map[identity.Mechanism]*mechanismRules, len(config.Mechanisms)),
-		verdicts:   newMemo(),
+		verdicts:   memo.New[verdictKey, verdict](),
 	}
 	var mistakes []error
 	for mechanism, rules := range config.Mechanisms {
@@ -122,16 +129,16 @@ func (p *Policy) Admit(r *authn.Request, cred *authn.Credential) (*identity.Iden
 
 // verdict gives the remembered verdict on a credential, or comes to one.
 func (p *Policy) verdict(cluster string, cred *authn.Credential, rules *mechanismRules) verdict {
-	key := memoKey{credential: cred}
+	key := verdictKey{credential: cred}
 	if p.byCluster {
 		key.cluster = cluster
 	}
-	if found, ok := p.verdicts.get(key); ok {
+	if found, ok := p.verdicts.Get(key); ok {
 		return found
 	}
 	admitted, refused := p.judge(cluster, cred, rules)
 	found := verdict{admitted: admitted, refused: refused}
-	p.verdicts.put(key, found)
+	p.verdicts.Put(key, found)
 	return found
 }
 

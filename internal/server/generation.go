@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"slices"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
@@ -135,20 +134,6 @@ func (g *generation) expirations() map[string]time.Time {
 		}
 	}
 	return at
-}
-
-// files are all files that the generation follows from.
-func (g *generation) files() []string {
-	files := g.checked.Files()
-	for _, cluster := range g.clusters {
-		files = append(files, cluster.files...)
-	}
-	return files
-}
-
-// outdated reports whether something that the generation follows from has changed without the configuration saying so.
-func (g *generation) outdated() bool {
-	return slices.ContainsFunc(g.clusters, (*upstream).filesChanged)
 }
 
 // close lets go of the parts that next did not take over; next may be nil. Requests under way may still use them, so

@@ -27,7 +27,7 @@ const (
 // force.
 func (s *Server) watch(ctx, life context.Context) error {
 	files := filewatch.New()
-	files.Reset(s.current.Load().files())
+	files.Reset(s.current.Load().checked.Files())
 	// What changed between the first reading and this one would otherwise go unnoticed.
 	retry, refused := time.Nanosecond, ""
 	for {
@@ -77,8 +77,8 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 		}
 		return nil, err
 	}
-	if checked.Digest == now.checked.Digest && !now.outdated() {
-		return now.files(), nil
+	if checked.Digest == now.checked.Digest {
+		return checked.Files(), nil
 	}
 	if needsRestart(now.checked, checked) {
 		return checked.Files(), errRestart
@@ -103,7 +103,7 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 	s.take(next)
 	time.AfterFunc(linger, func() { now.close(s.current.Load()) })
 	s.logger.Info("configuration reloaded", slog.String("digest", checked.Digest.String()))
-	return next.files(), nil
+	return checked.Files(), nil
 }
 
 // awaitKeys waits until a new set of JWT issuers can judge. One that was taken over needs no waiting.

@@ -6,6 +6,7 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -99,7 +100,7 @@ func Run(ctx context.Context, options Options) error {
 	}
 	if s.gate, err = gateway.New(gateway.Config{
 		State: first.state, Sink: accesslog.Sinks{s.accesses, s.metrics}, Logger: s.logger,
-		Local: &statusAPI{version: options.Version, ready: s.ready},
+		Local: &statusAPI{version: options.Version, ready: s.ready}, Instrument: s.tracing.Transport,
 	}); err != nil {
 		return err
 	}
@@ -202,12 +203,16 @@ func (s *Server) take(next *generation) {
 	s.metrics.Reloaded(nil)
 }
 
-// serverLog brings net/http's own lines, such as failed handshakes, into the structured log. They are debug: anybody
-// who can connect can cause them.
+// serverLog brings net/http's own lines into the structured log. Failed handshakes and the like are debug: anybody who can
+// connect can cause them. A panic is a mistake of ours.
 type serverLog struct{ logger *slog.Logger }
 
 // Write implements io.Writer.
 func (l serverLog) Write(p []byte) (int, error) {
+	if bytes.HasPrefix(p, []byte("http: panic")) || bytes.HasPrefix(p, []byte("http2: panic")) {
+		l.logger.Error("a request made the gate panic", slog.String("cause", string(p)))
+		return len(p), nil
+	}
 	l.logger.Debug("http server", slog.String("cause", string(p)))
 	return len(p), nil
 }

@@ -6,15 +6,17 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"os"
 	"path/filepath"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/identityheader"
 	"github.com/ostiary/ostiary/internal/impersonation"
 	"github.com/ostiary/ostiary/internal/kubeapi"
+	"github.com/ostiary/ostiary/internal/memo"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
 
@@ -39,9 +41,6 @@ const (
 type upstream struct {
 	gateway *gateway.Cluster
 	digest  config.Digest
-	// files are those that a kubeconfig names, and content what they held when they were read.
-	files   []string
-	content config.Digest
 	close   func()
 }
 
@@ -71,7 +70,7 @@ func (g *generation) upstream(cluster *config.CheckedCluster) *upstream {
 		return nil
 	}
 	for _, one := range g.clusters {
-		if one.gateway.Name == cluster.Name && one.digest == cluster.Digest && !one.filesChanged() {
+		if one.gateway.Name == cluster.Name && one.digest == cluster.Digest {
 			return one
 		}
 	}
@@ -98,7 +97,7 @@ func newFrontProxy(cluster *config.CheckedCluster) *upstream {
 		digest: cluster.Digest,
 		gateway: &gateway.Cluster{
 			Name: cluster.Name, Server: cluster.Server, Mode: modeRequestHeader,
-			HTTP2: general, HTTP1: upgrade, Assert: frontproxy.Set,
+			HTTP2: general, HTTP1: upgrade, Assert: asserting(frontproxy.Encode, frontproxy.Strip),
 		},
 		close: func() {
 			general.CloseIdleConnections()
@@ -117,35 +116,38 @@ func newImpersonating(cluster *config.CheckedCluster) (*upstream, error) {
 	if err != nil {
 		return nil, fmt.Errorf("identity.impersonation.kubeconfig: %s: %w", cluster.Impersonation.Kubeconfig, err)
 	}
-	checker, err := impersonation.New(impersonation.Config{Reviewer: access.Reviewer()})
+	checker, err := impersonation.New(impersonation.Config{Reviewer: access.Reviewer(), LegacyOnly: cluster.Impersonation.LegacyOnly})
 	if err != nil {
 		return nil, err
 	}
 	general, upgrade := access.Transports()
 	return &upstream{
-		digest: cluster.Digest, files: access.Files(), content: digestOfFiles(access.Files()),
+		digest: cluster.Digest,
 		gateway: &gateway.Cluster{
 			Name: cluster.Name, Server: cluster.Server, Mode: modeImpersonation,
-			HTTP2: general, HTTP1: upgrade, Assert: impersonation.Set, Impersonator: checker,
+			HTTP2: general, HTTP1: upgrade, Assert: asserting(impersonation.Encode, impersonation.Strip), Impersonator: checker,
 		},
 		close: access.Close,
 	}, nil
 }
 
-// filesChanged reports whether a file that a kubeconfig names holds something else than when it was read.
-func (u *upstream) filesChanged() bool { return digestOfFiles(u.files) != u.content }
-
-// digestOfFiles hashes what files hold; one that cannot be read counts as empty, and the next reading says why.
-func digestOfFiles(files []string) config.Digest {
-	contents := make([][]byte, 0, len(files))
-	for _, file := range files {
-		content, err := os.ReadFile(file) //nolint:gosec // the operator's own paths
-		if err != nil {
-			content = nil
+// asserting returns the last step before the wire: it strips one dialect of identity headers and sets those of an
+// identity, whose encoding is remembered as long as the identity is.
+func asserting(encode func(*identity.Identity) (*identityheader.Encoded, error), strip func(http.Header)) func(http.Header, *identity.Identity) error {
+	known := memo.New[*identity.Identity, *identityheader.Encoded]()
+	return func(h http.Header, id *identity.Identity) error {
+		strip(h)
+		encoded, ok := known.Get(id)
+		if !ok {
+			var err error
+			if encoded, err = encode(id); err != nil {
+				return err
+			}
+			known.Put(id, encoded)
 		}
-		contents = append(contents, content)
+		encoded.Set(h)
+		return nil
 	}
-	return config.DigestOf(contents...)
 }
 
 // frontProxyTLS trusts the cluster's CA alone and presents the front-proxy certificate (G-30).

@@ -1,5 +1,5 @@
 // Package tracing sends OpenTelemetry traces of requests, where the configuration asks for them. It is the only
-// importer of OpenTelemetry. Spans name the cluster's route-independent facts only: method and status, never a path, a
+// importer of OpenTelemetry. Spans hold what OpenTelemetry says of HTTP requests, path included, and never a header, a
 // user or a credential.
 package tracing
 

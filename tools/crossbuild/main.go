@@ -43,7 +43,7 @@ func (t target) file() string {
 
 // command builds the target. Symbols are left out: they are a third of the size and no trace needs them.
 func (t target) command(ctx context.Context) *exec.Cmd {
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", t.file(), "./cmd/"+t.program)
+	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", t.file(), "./cmd/"+t.program) //nolint:gosec // from the list above
 	build.Dir = mainModule
 	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+t.system, "GOARCH="+t.architecture)
 	return build

@@ -57,7 +57,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) error {
 		if _, err := fmt.Fprintf(out, "[%d/%d] %s %s\n", i+1, len(found), target.pkg, target.name); err != nil {
 			return fmt.Errorf("cannot report: %w", err)
 		}
-		fuzz := exec.CommandContext(ctx, "go", "test", "-run=^$", "-fuzz=^"+target.name+"$", "-fuzztime="+*each, target.pkg)
+		fuzz := exec.CommandContext(ctx, "go", "test", "-run=^$", "-fuzz=^"+target.name+"$", "-fuzztime="+*each, target.pkg) //nolint:gosec // from the list that go test made
 		fuzz.Dir, fuzz.Stdout, fuzz.Stderr = target.module, out, errOut
 		if err := fuzz.Run(); err != nil {
 			return fmt.Errorf("%s of %s failed; the input is in its testdata/fuzz: %w", target.name, target.pkg, err)

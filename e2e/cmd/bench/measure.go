@@ -61,8 +61,8 @@ func measure(ctx context.Context, s settings) error {
 			}
 		}
 		plain, gate := median(all[0]), median(all[1])
-		print(out, l, "plain", plain)
-		print(out, l, "ostiary", gate)
+		row(out, l, "plain", plain)
+		row(out, l, "ostiary", gate)
 		_, _ = fmt.Fprintf(out, "\tratio\t%.2f\t%.2f\t%.2f\t%.2f\t\n", ratio(gate.cpu, plain.cpu), gate.rate/plain.rate,
 			ratio(percentile(gate.latencies, 50), percentile(plain.latencies, 50)), ratio(percentile(gate.latencies, 99), percentile(plain.latencies, 99)))
 	}
@@ -79,7 +79,7 @@ func measure(ctx context.Context, s settings) error {
 	return nil
 }
 
-func print(out io.Writer, l load, name string, r result) {
+func row(out io.Writer, l load, name string, r result) {
 	_, _ = fmt.Fprintf(out, "%s %s\t%s\t%v\t%.0f\t%v\t%v\t\n", l.protocol, l.auth, name, r.cpu.Round(100*time.Nanosecond), r.rate,
 		percentile(r.latencies, 50).Round(time.Microsecond), percentile(r.latencies, 99).Round(time.Microsecond))
 }
@@ -101,8 +101,8 @@ func median(rounds []result) result {
 func percentile(sorted []time.Duration, p int) time.Duration { return sorted[len(sorted)*p/100] }
 
 // client makes one worker's connection: HTTP/1.1 workers have one each, HTTP/2 workers share.
-func (b *bed) client(l load, n int) (*http.Client, error) {
-	roots, err := pool(b.dir)
+func (b *bed) client(p proxy, l load, n int) (*http.Client, error) {
+	roots, err := pool(p.ca)
 	if err != nil {
 		return nil, err
 	}
@@ -122,17 +122,17 @@ const perConnection = 4
 
 // round sends requests as fast as they are answered.
 func (b *bed) round(ctx context.Context, p proxy, l load, requests int) (result, error) {
-	clients := make([]*http.Client, workers)
-	for n := range clients {
-		if l.protocol == "HTTP/2" && n%perConnection != 0 {
-			clients[n] = clients[n-1]
+	var clients []*http.Client
+	for n := range workers {
+		if last := len(clients) - 1; l.protocol == "HTTP/2" && n%perConnection != 0 {
+			clients = append(clients, clients[last])
 			continue
 		}
-		client, err := b.client(l, n)
+		client, err := b.client(p, l, n)
 		if err != nil {
 			return result{}, err
 		}
-		clients[n] = client
+		clients = append(clients, client)
 		defer client.CloseIdleConnections()
 	}
 	for _, client := range clients { // connect before anything is measured
@@ -222,7 +222,7 @@ func (b *bed) idleWatches(ctx context.Context, p proxy, n int) (int, error) {
 		return 0, err
 	}
 	l := load{"HTTP/2", "jwt"}
-	client, err := b.client(l, 0)
+	client, err := b.client(p, l, 0)
 	if err != nil {
 		return 0, err
 	}

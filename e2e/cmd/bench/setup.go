@@ -5,18 +5,13 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
-
-	"sigs.k8s.io/yaml"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
-	"github.com/ostiary/ostiary/e2e/internal/jsonlines"
+	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/minter"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
 	"github.com/ostiary/ostiary/e2e/internal/process"
@@ -26,6 +21,7 @@ import (
 type proxy struct {
 	name string
 	url  string
+	ca   []byte // of what signed its certificate
 	pid  int
 }
 
@@ -37,9 +33,6 @@ type bed struct {
 	certificates []tls.Certificate
 	stop         func()
 }
-
-// startTimeout bounds the start of a process.
-const startTimeout = 30 * time.Second
 
 // newBed starts the server behind, the plain proxy and the gate, and makes everybody's credentials.
 func newBed(ctx context.Context, users int) (_ *bed, err error) {
@@ -113,7 +106,7 @@ func (b *bed) keys(authority *pki.Authority, users int) error {
 }
 
 // mint makes everybody's ES256 token, and the configuration by which the gate takes them.
-func (b *bed) mint(ctx context.Context, users int) (map[string]any, error) {
+func (b *bed) mint(ctx context.Context, users int) (gate.Object, error) {
 	issuer, err := minter.Start(ctx)
 	if err != nil {
 		return nil, err
@@ -131,100 +124,45 @@ func (b *bed) mint(ctx context.Context, users int) (map[string]any, error) {
 		}
 		b.tokens = append(b.tokens, token)
 	}
-	return map[string]any{
+	return gate.Object{
 		"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration",
-		"jwt": []any{map[string]any{
-			"issuer": map[string]any{"url": issuer.Issuer, "audiences": []string{"kubernetes"}, "certificateAuthority": string(issuer.CA)},
-			"claimMappings": map[string]any{
-				"username": map[string]any{"claim": "sub", "prefix": "oidc:"},
-				"groups":   map[string]any{"claim": "groups", "prefix": "oidc:"},
+		"jwt": []any{gate.Object{
+			"issuer": gate.Object{"url": issuer.Issuer, "audiences": []string{"kubernetes"}, "certificateAuthority": string(issuer.CA)},
+			"claimMappings": gate.Object{
+				"username": gate.Object{"claim": "sub", "prefix": "oidc:"},
+				"groups":   gate.Object{"claim": "groups", "prefix": "oidc:"},
 			},
 		}},
 	}, nil
 }
 
 // startGate runs Ostiary with everything on: both mechanisms with every policy, group rules, access log, metrics.
-func (b *bed) startGate(ctx context.Context, path, server string, authentication map[string]any) (proxy, error) {
-	policy := func(extra map[string]any) map[string]any {
-		extra["allowedNetworks"] = []string{"127.0.0.0/8", "::1/128"}
-		extra["maxLifetime"] = "48h"
-		return extra
+func (b *bed) startGate(ctx context.Context, path, server string, authentication gate.Object) (proxy, error) {
+	file := func(name string) string { return filepath.Join(b.dir, name) }
+	policy := func(mechanism gate.Object) gate.Object {
+		mechanism["allowedNetworks"] = []string{"127.0.0.0/8", "::1/128"}
+		mechanism["maxLifetime"] = "48h"
+		return mechanism
 	}
-	config, err := yaml.Marshal(map[string]any{
-		"apiVersion": "ostiary.dev/v1alpha1", "kind": "Configuration",
-		"listen": map[string]any{
-			"address": "127.0.0.1:0", "tls": map[string]any{"certFile": serverName + ".crt", "keyFile": serverName + ".key"},
-			"limits": map[string]any{"streamsPerConnection": 1000},
-		},
-		"admin": map[string]any{"address": "127.0.0.1:0"},
-		"clusters": []any{map[string]any{
-			"name": "bench", "server": server, "certificateAuthorityFile": caFile,
-			"identity": map[string]any{"requestHeader": map[string]any{"certFile": "front.crt", "keyFile": "front.key"}},
+	g, err := gate.Start(ctx, gate.Options{Ostiary: path, Dir: b.dir, Config: gate.Object{
+		"listen": gate.Object{"limits": gate.Object{"streamsPerConnection": streams}},
+		"clusters": []any{gate.Object{
+			"name": "bench", "server": server, "certificateAuthorityFile": file(caFile),
+			"identity": gate.Object{"requestHeader": gate.Object{"certFile": file("front.crt"), "keyFile": file("front.key")}},
 		}},
-		"authentication": map[string]any{
-			"clientCertificate": policy(map[string]any{"caFiles": []string{caFile}}),
-			"jwt":               policy(map[string]any{"configuration": authentication}),
+		"authentication": gate.Object{
+			"clientCertificate": policy(gate.Object{"caFiles": []string{file(caFile)}}),
+			"jwt":               policy(gate.Object{"configuration": authentication}),
 		},
-		"groupRules": []any{map[string]any{
-			"name": "on-call", "match": map[string]any{"users": []string{"user-1*", "oidc:user-1*"}}, "add": []string{"on-call"},
+		"groupRules": []any{gate.Object{
+			"name": "on-call", "match": gate.Object{"users": []string{"user-1*", "oidc:user-1*"}}, "add": []string{"on-call"},
 		}},
-		"accessLog": map[string]any{"file": "access.log"},
-	})
+	}})
 	if err != nil {
 		return proxy{}, err
 	}
-	file := filepath.Join(b.dir, "ostiary.yaml")
-	if err := os.WriteFile(file, config, 0o600); err != nil {
-		return proxy{}, err
-	}
-	log := filepath.Join(b.dir, "gate.log")
-	gate, err := process.Start(process.Spec{Name: "ostiary", Path: path, Args: []string{"serve", "--config", file}, Log: log})
-	if err != nil {
-		return proxy{}, err
-	}
-	context.AfterFunc(ctx, func() { _ = gate.Kill() })
-	address := func(listener string) (string, error) {
-		line, err := jsonlines.Wait(ctx, log, func(l listening) bool { return l.Msg == "listening" && l.Listener == listener })
-		return line.Address, err
-	}
-	ctx, cancel := context.WithTimeout(ctx, startTimeout)
-	defer cancel()
-	front, err := address("gate")
-	if err != nil {
-		return proxy{}, fmt.Errorf("the gate did not start:\n%s", gate.LogTail())
-	}
-	admin, err := address("admin")
-	if err != nil {
-		return proxy{}, err
-	}
-	return proxy{"ostiary", "https://" + front, gate.PID()}, awaitReady(ctx, "http://"+admin+"/readyz")
-}
-
-// listening is the log line that names a listener's address.
-type listening struct{ Msg, Listener, Address string }
-
-// awaitReady asks until the answer is 200 or ctx ends.
-func awaitReady(ctx context.Context, url string) error {
-	for {
-		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, http.NoBody)
-		if err != nil {
-			return err
-		}
-		response, err := http.DefaultClient.Do(request)
-		if err == nil {
-			text, _ := io.ReadAll(response.Body)
-			_ = response.Body.Close()
-			if response.StatusCode == http.StatusOK {
-				return nil
-			}
-			err = fmt.Errorf("%s", text)
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("the gate is not ready: %w", err)
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
+	context.AfterFunc(ctx, func() { _ = g.Kill() })
+	return proxy{name: "ostiary", url: g.URL, ca: g.CA, pid: g.Process.PID()}, nil
 }
 
 // role runs this program again as one of the peers, and waits for the address that it prints.
@@ -247,5 +185,6 @@ func role(ctx context.Context, name, dir, upstream string) (proxy, error) {
 	if err != nil {
 		return proxy{}, fmt.Errorf("%s did not start: %w", name, err)
 	}
-	return proxy{name, strings.TrimSpace(line), cmd.Process.Pid}, nil
+	ca, err := os.ReadFile(filepath.Join(dir, caFile)) //nolint:gosec // our own folder
+	return proxy{name: name, url: strings.TrimSpace(line), ca: ca, pid: cmd.Process.Pid}, err
 }

@@ -84,7 +84,7 @@ func interrupted(ctx context.Context, err error) error {
 // wantsColour says whether somebody reads the output on a terminal, and has nothing against colour (no-color.org).
 func wantsColour(f *os.File) bool {
 	_, refused := os.LookupEnv("NO_COLOR")
-	return !refused && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())) //nolint:gosec // a descriptor fits an int
+	return !refused && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
 var _ io.Writer = (*terminal)(nil)

@@ -243,13 +243,13 @@ func (s *story) turnedAway(ctx context.Context, w way) error {
 
 // run shows and runs kubectl.
 func (s *story) run(ctx context.Context, k kubectl.Command, args ...string) (kubectl.Result, error) {
-	s.terminal.command("kubectl " + strings.Join(args, " "))
+	s.command("kubectl " + strings.Join(args, " "))
 	result, err := k.Run(ctx, args...)
 	if err != nil {
 		return result, err
 	}
-	s.terminal.output(result.Stdout)
-	s.terminal.output(result.Stderr)
+	s.output(result.Stdout)
+	s.output(result.Stderr)
 	return result, nil
 }
 
@@ -257,11 +257,11 @@ func (s *story) run(ctx context.Context, k kubectl.Command, args ...string) (kub
 func (s *story) check(ok bool, what string) {
 	s.checks++
 	if ok {
-		s.terminal.good(what)
+		s.good(what)
 		return
 	}
 	s.failed++
-	s.terminal.bad("this is not so: " + what)
+	s.bad("this is not so: " + what)
 }
 
 // invite says what to try by hand.

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
@@ -78,8 +79,8 @@ func (w *world) start(ctx context.Context) (err error) {
 // stop stops everything, the last started first.
 func (w *world) stop() error {
 	var errs []error
-	for i := len(w.stops) - 1; i >= 0; i-- {
-		errs = append(errs, w.stops[i]())
+	for _, stop := range slices.Backward(w.stops) {
+		errs = append(errs, stop())
 	}
 	w.stops = nil
 	return errors.Join(errs...)

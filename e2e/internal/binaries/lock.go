@@ -18,27 +18,27 @@ func (b Builder) lock(ctx context.Context, file string) (unlock func(), err erro
 	if err != nil {
 		return nil, fmt.Errorf("open the lock of the folder for programs: %w", err)
 	}
-	fd := int(f.Fd()) //nolint:gosec // a descriptor fits an int
+	fd := int(f.Fd())
 	if err := unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB); err == nil {
 		return func() { _ = f.Close() }, nil
 	} else if !errors.Is(err, unix.EWOULDBLOCK) {
 		return nil, errors.Join(fmt.Errorf("lock %s: %w", file, err), f.Close())
 	}
 	b.say("another process is building; waiting for it")
-	locked := make(chan error, 1)
+	var lockErr error // valid when locked is closed
+	locked := make(chan struct{})
 	go func() {
+		defer close(locked)
 		for {
-			err := unix.Flock(fd, unix.LOCK_EX)
-			if !errors.Is(err, unix.EINTR) {
-				locked <- err
+			if lockErr = unix.Flock(fd, unix.LOCK_EX); !errors.Is(lockErr, unix.EINTR) {
 				return
 			}
 		}
 	}()
 	select {
-	case err := <-locked:
-		if err != nil {
-			return nil, errors.Join(fmt.Errorf("lock %s: %w", file, err), f.Close())
+	case <-locked:
+		if lockErr != nil {
+			return nil, errors.Join(fmt.Errorf("lock %s: %w", file, lockErr), f.Close())
 		}
 		return func() { _ = f.Close() }, nil
 	case <-ctx.Done():

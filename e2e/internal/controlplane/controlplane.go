@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -89,12 +90,9 @@ func Start(ctx context.Context, options Options) (_ *ControlPlane, err error) {
 
 // Stop ends all programs, the last started first, and removes the temporary folder.
 func (c *ControlPlane) Stop() error {
-	// Not the caller's context: cleaning up is most needed when that has ended.
-	ctx, cancel := context.WithTimeout(context.Background(), stopGrace)
-	defer cancel()
 	var errs []error
-	for i := len(c.processes) - 1; i >= 0; i-- {
-		errs = append(errs, c.processes[i].Stop(ctx))
+	for _, p := range slices.Backward(c.processes) {
+		errs = append(errs, p.Stop(stopGrace))
 	}
 	if c.ownDir && !c.options.Keep {
 		errs = append(errs, os.RemoveAll(c.Dir))

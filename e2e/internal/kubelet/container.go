@@ -84,8 +84,18 @@ type runtime struct {
 	find func(id string) (*container, error)
 }
 
+// within is a context that ends with a stream's request and with the node.
+func (r *runtime) within(request context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(request)
+	stop := context.AfterFunc(r.ctx, cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
+}
+
 // Exec runs a command in a container.
-func (r *runtime) Exec(_ context.Context, id string, command []string, in io.Reader, out, errOut io.WriteCloser, tty bool, _ <-chan remotecommand.TerminalSize) error {
+func (r *runtime) Exec(request context.Context, id string, command []string, in io.Reader, out, errOut io.WriteCloser, tty bool, _ <-chan remotecommand.TerminalSize) error {
 	c, err := r.find(id)
 	if err != nil {
 		return err
@@ -96,7 +106,9 @@ func (r *runtime) Exec(_ context.Context, id string, command []string, in io.Rea
 	if len(command) == 0 {
 		return errors.New("no command to execute")
 	}
-	cmd := c.command(r.ctx, command)
+	ctx, cancel := r.within(request)
+	defer cancel()
+	cmd := c.command(ctx, command)
 	if out != nil {
 		cmd.Stdout = out
 	}
@@ -122,7 +134,7 @@ func (r *runtime) Exec(_ context.Context, id string, command []string, in io.Rea
 }
 
 // Attach joins the container's own process: what it writes from now on, and its input.
-func (r *runtime) Attach(_ context.Context, id string, in io.Reader, out, _ io.WriteCloser, tty bool, _ <-chan remotecommand.TerminalSize) error {
+func (r *runtime) Attach(request context.Context, id string, in io.Reader, out, _ io.WriteCloser, tty bool, _ <-chan remotecommand.TerminalSize) error {
 	c, err := r.find(id)
 	if err != nil {
 		return err
@@ -131,17 +143,17 @@ func (r *runtime) Attach(_ context.Context, id string, in io.Reader, out, _ io.W
 		return errNoTerminal
 	}
 	offset := c.log.Len()
-	ctx, cancel := context.WithCancelCause(r.ctx)
-	defer cancel(nil)
+	ctx, cancel := r.within(request)
+	defer cancel()
 	if in != nil {
 		go func() {
 			c.stdinMu.Lock()
 			defer c.stdinMu.Unlock()
-			_, copyErr := io.Copy(c.stdin, in)
+			_, _ = io.Copy(c.stdin, in)
 			if c.stdinOnce {
 				_ = c.stdin.Close()
 			} else {
-				cancel(copyErr)
+				cancel()
 			}
 		}()
 	}
@@ -162,18 +174,20 @@ func (discard) Write(p []byte) (int, error) { return len(p), nil }
 func (discard) Close() error                { return nil }
 
 // PortForward joins a stream with a port of this machine.
-func (r *runtime) PortForward(_ context.Context, id string, port int32, stream io.ReadWriteCloser) error {
+func (r *runtime) PortForward(request context.Context, id string, port int32, stream io.ReadWriteCloser) error {
 	if _, err := r.find(id); err != nil {
 		return err
 	}
 	defer func() { _ = stream.Close() }()
+	ctx, cancel := r.within(request)
+	defer cancel()
 	var dialer net.Dialer
-	conn, err := dialer.DialContext(r.ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
+	conn, err := dialer.DialContext(ctx, "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(int(port))))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }()
-	stop := context.AfterFunc(r.ctx, func() { _ = conn.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	go func() {
 		_, _ = io.Copy(conn, stream)

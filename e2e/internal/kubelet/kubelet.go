@@ -102,7 +102,8 @@ func Start(ctx context.Context, plane *controlplane.ControlPlane, name string) (
 	if err := n.register(ctx); err != nil {
 		return nil, err
 	}
-	return n, n.watch()
+	n.watch() //nolint:contextcheck // it lives as long as the node, not as the call that starts it
+	return n, nil
 }
 
 // Stop ends all containers and streams. The Node object stays.
@@ -142,7 +143,7 @@ func (n *Node) register(ctx context.Context) error {
 }
 
 // watch runs pods as they come and ends them as they go.
-func (n *Node) watch() error {
+func (n *Node) watch() {
 	own := fields.OneTermEqualSelector("spec.nodeName", n.Name)
 	source := cache.NewListWatchFromClient(n.client.CoreV1().RESTClient(), "pods", metav1.NamespaceAll, own)
 	_, controller := cache.NewInformerWithOptions(cache.InformerOptions{
@@ -154,7 +155,6 @@ func (n *Node) watch() error {
 		},
 	})
 	n.work.Go(func() { controller.RunWithContext(n.ctx) })
-	return nil
 }
 
 // sync makes a pod's container what the pod says. An error shows in the pod's status, where its test looks.

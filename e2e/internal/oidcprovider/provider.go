@@ -125,7 +125,7 @@ func newHandler(issuer string, options Options) (http.Handler, error) {
 	config := &op.Config{CodeMethodS256: true, CryptoKeyId: "e2e"}
 	// Reading random bytes does not fail.
 	_, _ = rand.Read(config.CryptoKey[:])
-	provider, err := op.NewOpenIDProvider(issuer, config, s)
+	provider, err := op.NewProvider(config, s, op.StaticIssuer(issuer))
 	if err != nil {
 		return nil, err
 	}

@@ -119,6 +119,8 @@ func (c *client) IDTokenLifetime() time.Duration { return c.lifetime }
 func (c *client) DevMode() bool { return false }
 
 // RestrictAdditionalIdTokenScopes lets all scopes through.
+//
+//nolint:revive,staticcheck // the interface spells it so
 func (c *client) RestrictAdditionalIdTokenScopes() func([]string) []string { return keepScopes }
 
 // RestrictAdditionalAccessTokenScopes lets all scopes through.

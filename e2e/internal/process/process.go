@@ -4,7 +4,6 @@
 package process
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -147,15 +146,18 @@ func KillGroup(id int) error {
 	return nil
 }
 
-// Stop asks the program to end with SIGTERM, kills it when ctx ends first, and leaves none of its children. It says
-// only what could not be cleaned up, not how the program ended: see Err.
-func (p *Process) Stop(ctx context.Context) error {
+// Stop asks the program to end with SIGTERM, kills it when it has not ended after grace, and leaves none of its
+// children. It says only what could not be cleaned up, not how the program ended: see Err. There is no context: cleaning
+// up is most needed when the caller's has ended.
+func (p *Process) Stop(grace time.Duration) error {
 	var err error
 	p.stop.Do(func() {
 		if sigErr := p.Signal(syscall.SIGTERM); sigErr == nil {
+			timer := time.NewTimer(grace)
+			defer timer.Stop()
 			select {
 			case <-p.done:
-			case <-ctx.Done():
+			case <-timer.C:
 			}
 		}
 		err = p.Kill()

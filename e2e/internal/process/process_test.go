@@ -90,11 +90,7 @@ func children(t *testing.T, p *process.Process) []int {
 
 func TestNothingIsLeft(t *testing.T) {
 	const family = "sleep 600 & echo child $!; sleep 600 & echo child $!; echo ready; "
-	stop := func(p *process.Process) error {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
-		defer cancel()
-		return p.Stop(ctx)
-	}
+	stop := func(p *process.Process) error { return p.Stop(time.Second) }
 	for _, tt := range []struct {
 		name, script string
 		end          func(*process.Process) error
@@ -149,7 +145,7 @@ func TestMain(m *testing.M) {
 
 // A test that is killed cannot clean up; the kernel does.
 func TestParentIsKilled(t *testing.T) {
-	parent := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this test binary
+	parent := exec.CommandContext(t.Context(), os.Args[0])
 	parent.Env = append(os.Environ(), parentVariable+"="+filepath.Join(t.TempDir(), "log"))
 	output, err := parent.StdoutPipe()
 	if err != nil {

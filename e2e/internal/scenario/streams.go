@@ -1,3 +1,4 @@
+//nolint:thelper // these are tests, only not in a test file: a failure is to name its own line, not its caller's
 package scenario
 
 import (

@@ -87,7 +87,7 @@ func newKubeconfig(server *httptest.Server, closed string) clientcmdapi.Config {
 		config.Clusters[context] = &clientcmdapi.Cluster{Server: url, CertificateAuthorityData: ca}
 		config.Contexts[context] = &clientcmdapi.Context{Cluster: context, AuthInfo: user}
 	}
-	for _, way := range []string{"gate", "static", "unready", "plain", "rbac", "hostile", "login", "redirect", "broken", "old", "endless"} {
+	for _, way := range []string{"gate", "static", "unready", "plain", "rbac", "hostile", "login", "redirect", "broken", "half", "old", "endless"} {
 		add(way, server.URL+"/"+way, ca, "alice")
 	}
 	add("refused", server.URL+"/gate", ca, "nobody")
@@ -144,6 +144,8 @@ func answers() http.Handler {
 	apiServer("plain", alice)
 	apiServer("rbac", alice)
 	mux.HandleFunc("GET /rbac"+adminapi.StatusPath, sends(http.StatusForbidden, failure(http.StatusForbidden, metav1.StatusReasonForbidden)))
+	apiServer("half", alice)
+	mux.HandleFunc("GET /half"+adminapi.StatusPath, sends(http.StatusInternalServerError, failure(http.StatusInternalServerError, metav1.StatusReasonInternalError)))
 	apiServer("hostile", hostile)
 	gate("hostile", true, adminapi.Caller{Username: "eve", Mechanism: "\x1b]0;owned\a"})
 

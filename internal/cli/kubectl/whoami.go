@@ -35,10 +35,11 @@ type whoAmI struct {
 	User authenticationv1.UserInfo `json:"user"`
 	// CredentialID is what the API server, or else the gate, says.
 	CredentialID string `json:"credentialID,omitempty"`
-	// Gate is nil where the server is no Ostiary gate.
+	// Gate is nil where the server is no Ostiary gate, or would not say.
 	Gate *adminapi.GateStatus `json:"gate,omitempty"`
 
-	now time.Time
+	unknown bool // whether the server is a gate could not be found out
+	now     time.Time
 }
 
 func newWhoAmI(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
@@ -55,33 +56,43 @@ func newWhoAmI(flags *genericclioptions.ConfigFlags, streams genericiooptions.IO
 			return err
 		}
 		result, err := askWhoAmI(command.Context(), server)
-		if err != nil {
+		if result == nil {
 			return err
+		}
+		if err != nil {
+			// Who the caller is has been said, whatever is wrong with the rest.
+			if err := write(streams.ErrOut, fmt.Sprintf("warning: cannot tell whether the server is an Ostiary gate: %v\n", err)); err != nil {
+				return err
+			}
 		}
 		return output.print(streams.Out, result)
 	}
 	return command
 }
 
+// askWhoAmI returns a report where the API server said who the caller is; an error that comes with one says why nothing
+// is known of a gate.
 func askWhoAmI(ctx context.Context, server *server) (*whoAmI, error) {
 	user, err := server.whoAmI(ctx)
 	if err != nil {
 		return nil, err
 	}
 	gate, err := server.gateStatus(ctx)
-	if err != nil && !errors.Is(err, errNotAGate) {
-		return nil, err
-	}
 	result := &whoAmI{
 		APIVersion: adminapi.GroupVersion, Kind: "WhoAmI",
 		Context: server.context, Server: server.url, User: user, Gate: gate, now: time.Now(),
+	}
+	if err != nil && !errors.Is(err, errNotAGate) {
+		result.unknown = true
+	} else {
+		err = nil
 	}
 	if ids := user.Extra[identity.ExtraCredentialID]; len(ids) > 0 {
 		result.CredentialID = ids[0]
 	} else if gate != nil && gate.Caller.Username == user.Username {
 		result.CredentialID = gate.Caller.CredentialID
 	}
-	return result, nil
+	return result, err
 }
 
 func (w *whoAmI) name() string { return w.User.Username }
@@ -100,7 +111,10 @@ func (w *whoAmI) rows() []row {
 		rows = append(rows, row{fmt.Sprintf("Extra: %s", key), list(w.User.Extra[key])})
 	}
 	rows = append(rows, row{"Credential", w.CredentialID})
-	if w.Gate == nil {
+	switch {
+	case w.unknown:
+		return append(rows, row{"Ostiary gate", "unknown"})
+	case w.Gate == nil:
 		return append(rows, row{"Ostiary gate", "no"})
 	}
 	rows = append(rows, row{"Ostiary gate", gateText(w.Gate)})

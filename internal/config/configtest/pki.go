@@ -117,6 +117,15 @@ func Write(dir string, files map[string][]byte) error {
 
 // WriteAll fills dir with everything that the configuration Example names.
 func WriteAll(dir string) error {
+	files, err := Files()
+	if err != nil {
+		return err
+	}
+	return Write(dir, files)
+}
+
+// Files returns everything that the configuration Example names, with new keys.
+func Files() (map[string][]byte, error) {
 	files := map[string][]byte{
 		"tokens.csv":                        []byte("4c8d1e9f02a7b6533fd0e1c29a8475b61d7e0f3c5a924b86e13f7d20c9b8a654,alice,u1,\"dev,ops\"\n"),
 		"authentication-configuration.yaml": []byte(AuthenticationConfiguration),
@@ -133,14 +142,14 @@ func WriteAll(dir string) error {
 	} {
 		authority, err := NewAuthority(issue.ca)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		files[issue.ca+".crt"] = authority.PEM()
 		if files[issue.name+".crt"], files[issue.name+".key"], err = authority.Issue(issue.template); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	return Write(dir, files)
+	return files, nil
 }
 
 // AuthenticationConfiguration is Kubernetes' own configuration of one issuer.

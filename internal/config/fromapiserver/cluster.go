@@ -166,9 +166,10 @@ func (c *converter) certificates(name string) []*x509.Certificate {
 // requestHeaderFlags compares the API server's flags with what Ostiary will send.
 func (c *converter) requestHeaderFlags(certFile string) {
 	f := c.flags
-	if f.requestHeaderCAFile == "" {
+	switch f.requestHeaderCAFile {
+	case "":
 		c.warn("there is no --requestheader-client-ca-file: the API server will not believe Ostiary's headers until it is set, with --requestheader-allowed-names")
-	} else if f.requestHeaderCAFile == f.clientCAFile {
+	case f.clientCAFile:
 		c.warn("--requestheader-client-ca-file and --client-ca-file are one file: then any user's certificate may pass for a front proxy's, and Ostiary refuses to start; use a CA of its own for the front proxy")
 	}
 	for _, header := range []struct {

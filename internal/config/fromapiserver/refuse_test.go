@@ -19,6 +19,10 @@ import (
 func elsewhere(string) ([]byte, error) { return nil, fs.ErrNotExist }
 
 func TestConvertRefuses(t *testing.T) {
+	dir := controlPlane(t)
+	if err := os.WriteFile(filepath.Join(dir, "list.yaml"), []byte("- a\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	const pod = "kind: Pod\nspec: {containers: [{name: kube-apiserver, command: [kube-apiserver, %s]}]}"
 	for _, row := range []struct {
 		name, input string
@@ -61,10 +65,6 @@ func TestConvertRefuses(t *testing.T) {
 		{"ANON-2: anonymous as the only mechanism with AlwaysAllow", "--anonymous-auth=true", []string{"no mechanism that Ostiary has"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			dir := controlPlane(t)
-			if err := os.WriteFile(filepath.Join(dir, "list.yaml"), []byte("- a\n"), 0o600); err != nil {
-				t.Fatal(err)
-			}
 			result, err := fromapiserver.Convert([]byte(strings.ReplaceAll(row.input, "DIR", dir)), os.ReadFile)
 			if err == nil {
 				t.Fatalf("accepted, with\n%s", result.YAML)
@@ -176,6 +176,37 @@ func TestWarnsOfWhatItCannotSee(t *testing.T) {
 		t.Run(row.name, func(t *testing.T) {
 			if _, warnings := decoded(t, row.input, elsewhere); !strings.Contains(warnings, row.want) {
 				t.Errorf("no warning with %q in:\n%s", row.want, warnings)
+			}
+		})
+	}
+}
+
+func TestFileNamesOfTheHost(t *testing.T) {
+	const pod = `kind: Pod
+spec:
+  containers:
+  - name: kube-apiserver
+    args: [--client-ca-file=NAME]
+    volumeMounts: [{name: a, mountPath: /a}, {name: b, mountPath: /a/b/}, {name: c, mountPath: /a/c, subPath: sub}, {name: f, mountPath: /f.crt}, {name: secret, mountPath: /secret}]
+  volumes: [{name: a, hostPath: {path: /host/a}}, {name: b, hostPath: {path: /host/b}}, {name: c, hostPath: {path: /host/c}}, {name: f, hostPath: {path: /host/f.crt}}, {name: secret, secret: {}}]
+`
+	for _, row := range []struct{ name, file, want string }{
+		{"in no mount", "/other/ca.crt", "/other/ca.crt"},
+		{"beside a mount of a similar name", "/ab/ca.crt", "/ab/ca.crt"},
+		{"out of a mount by dots", "/a/../etc/ca.crt", "/etc/ca.crt"},
+		{"in a volume that is not the host's", "/secret/ca.crt", "/secret/ca.crt"},
+		{"in a mount", "/a/x/ca.crt", "/host/a/x/ca.crt"},
+		{"in a mount within a mount", "/a/b/ca.crt", "/host/b/ca.crt"},
+		{"in a mounted part of a volume", "/a/c/ca.crt", "/host/c/sub/ca.crt"},
+		{"a mounted file", "/f.crt", "/host/f.crt"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			written, warnings := decoded(t, strings.Replace(pod, "NAME", row.file, 1), elsewhere)
+			if got := written.Authentication.ClientCertificate.CAFiles[0]; got != row.want {
+				t.Errorf("%s is %s on the host, want %s", row.file, got, row.want)
+			}
+			if warned := strings.Contains(warnings, "in no folder that the pod shares"); warned == strings.HasPrefix(row.want, "/host/") {
+				t.Errorf("warned of a file that the host does not have: %t", warned)
 			}
 		})
 	}
