@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
@@ -49,7 +50,12 @@ func run(m *testing.M) (status int, err error) {
 		return 1, err
 	}
 	defer stop(shared.node.Stop)
-	if shared.gates, err = startGates(ctx); err != nil {
+	dir, err := os.MkdirTemp("", "ostiary-through-")
+	if err != nil {
+		return 1, err
+	}
+	defer stop(func() error { return os.RemoveAll(dir) })
+	if shared.gates, err = startGates(ctx, dir); err != nil {
 		return 1, err
 	}
 	for _, g := range shared.gates {
@@ -59,7 +65,7 @@ func run(m *testing.M) (status int, err error) {
 }
 
 // startGates starts a gate in each identity mode, which serves the same control plane under two names.
-func startGates(ctx context.Context) (map[string]*gate.Gate, error) {
+func startGates(ctx context.Context, dir string) (map[string]*gate.Gate, error) {
 	frontProxy, err := gate.RequestHeader(shared.plane, "prod")
 	if err != nil {
 		return nil, err
@@ -72,20 +78,16 @@ func startGates(ctx context.Context) (map[string]*gate.Gate, error) {
 	if err != nil {
 		return nil, err
 	}
+	tokens := filepath.Join(dir, "tokens.csv")
+	if err := os.WriteFile(tokens, []byte(staticToken+`,jane,uid-of-jane,"platform,developers"`+"\n"), 0o600); err != nil {
+		return nil, err
+	}
 	gates := make(map[string]*gate.Gate)
 	for mode, clusters := range map[string][]any{
 		"requestHeader": {frontProxy, second},
 		"impersonation": {gate.Impersonation(shared.plane, "prod", kubeconfig), gate.Impersonation(shared.plane, "stage", kubeconfig)},
 	} {
-		dir, err := os.MkdirTemp("", "ostiary-through-")
-		if err != nil {
-			return nil, err
-		}
-		tokens := dir + "/tokens.csv"
-		if err := os.WriteFile(tokens, []byte(staticToken+`,jane,uid-of-jane,"platform,developers"`+"\n"), 0o600); err != nil {
-			return nil, err
-		}
-		gates[mode], err = gate.Start(ctx, gate.Options{Ostiary: shared.paths[binaries.Ostiary], Dir: dir, Config: gate.Object{
+		gates[mode], err = gate.Start(ctx, gate.Options{Ostiary: shared.paths[binaries.Ostiary], Config: gate.Object{
 			"clusters": clusters,
 			"authentication": gate.Object{
 				"clientCertificate": gate.Object{"caFiles": []string{shared.plane.ClientCAFile()}},

@@ -52,7 +52,7 @@ func NewKey(a Algorithm) (crypto.Signer, error) {
 }
 
 // UIDAttribute is the object identifier of the subject attribute from which Kubernetes takes the UID of a user
-// (X509-4).
+// (X509-6, X509-8).
 func UIDAttribute() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57683, 2}
 }
@@ -136,7 +136,7 @@ func (a *Authority) Pool() *x509.CertPool {
 
 // Leaf is what a certificate says. The zero value is a certificate for client authentication that names nobody.
 type Leaf struct {
-	// CommonName and Organizations are Kubernetes' user name and groups (X509-4).
+	// CommonName and Organizations are Kubernetes' user name and groups (X509-6, X509-8).
 	CommonName    string
 	Organizations []string
 	// UIDs become subject attributes of their own, in this order. Kubernetes takes one; more than one is an attack.
