@@ -52,7 +52,7 @@ func NewKey(a Algorithm) (crypto.Signer, error) {
 }
 
 // UIDAttribute is the object identifier of the subject attribute from which Kubernetes takes the UID of a user
-// (X509-6, X509-8).
+// (X509-10).
 func UIDAttribute() asn1.ObjectIdentifier {
 	return asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57683, 2}
 }
