@@ -174,6 +174,17 @@ func (l *load) run(ctx context.Context, c *caller) {
 	}
 }
 
+// answered is how many requests were answered well so far.
+func (l *load) answered() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	n := 0
+	for _, good := range l.good {
+		n += good
+	}
+	return n
+}
+
 // stop ends the load and returns what failed.
 func (l *load) stop() []failure {
 	l.cancel()
