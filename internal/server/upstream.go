@@ -132,8 +132,11 @@ func newImpersonating(cluster *config.CheckedCluster) (*upstream, error) {
 	}, nil
 }
 
-// filesChanged reports whether a file that a kubeconfig names holds something else than when it was read.
-func (u *upstream) filesChanged() bool { return digestOfFiles(u.files) != u.content }
+// filesChanged reports whether a file that a kubeconfig names holds something else than when it was read. A cluster
+// without such files never changed: its connections are taken over by every reload.
+func (u *upstream) filesChanged() bool {
+	return len(u.files) > 0 && digestOfFiles(u.files) != u.content
+}
 
 // digestOfFiles hashes what files hold; one that cannot be read counts as empty, and the next reading says why.
 func digestOfFiles(files []string) config.Digest {
