@@ -114,7 +114,9 @@ type failure struct {
 	err    error
 }
 
-func (f failure) String() string { return fmt.Sprintf("%s: status %d, error %v", f.caller, f.status, f.err) }
+func (f failure) String() string {
+	return fmt.Sprintf("%s: status %d, error %v", f.caller, f.status, f.err)
+}
 
 // certificate is one of the load's authority.
 func (h *house) certificate(t *testing.T, authority *pki.Authority) *pki.KeyPair {
