@@ -121,7 +121,9 @@ func execRequest(lines string) string {
 // Attack 17: a token among a WebSocket's subprotocols is read as kube-apiserver reads it, and not passed on.
 func TestAttack17TokensOfWebSockets(t *testing.T) {
 	const prefix = "base64url.bearer.authorization.k8s.io."
-	encoded := func(user string) string { return prefix + base64.RawURLEncoding.EncodeToString([]byte(shared.tokens[user])) }
+	encoded := func(user string) string {
+		return prefix + base64.RawURLEncoding.EncodeToString([]byte(shared.tokens[user]))
+	}
 	offer := func(protocols ...string) string {
 		return "Sec-WebSocket-Protocol: " + strings.Join(protocols, ", ") + "\r\n"
 	}
