@@ -84,6 +84,9 @@ type CheckedCluster struct {
 	TLSServerName string
 	// RequestHeader is the front-proxy certificate: valid now, and for client authentication.
 	RequestHeader *Pair
+	// StripHeaders and StripHeaderPrefixes are header names that the API server takes from a proxy, beside X-Remote-*.
+	StripHeaders, StripHeaderPrefixes []string
+
 	Impersonation *CheckedImpersonation
 	Digest        Digest
 }

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -129,11 +130,24 @@ func (c *checker) identity(p *field.Path, written UpstreamIdentity, users *Check
 		c.forbidden(p, "requestHeader and impersonation exclude each other; remove one")
 	}
 	if written.RequestHeader != nil {
-		checked.RequestHeader = c.frontProxy(p.Child("requestHeader"), *written.RequestHeader, users)
+		at := p.Child("requestHeader")
+		checked.RequestHeader = c.frontProxy(at, written.RequestHeader.KeyPair, users)
+		checked.StripHeaders = c.headerNames(at.Child("stripHeaders"), written.RequestHeader.StripHeaders)
+		checked.StripHeaderPrefixes = c.headerNames(at.Child("stripHeaderPrefixes"), written.RequestHeader.StripHeaderPrefixes)
 	}
 	if written.Impersonation != nil {
 		checked.Impersonation = c.impersonation(p.Child("impersonation"), written.Impersonation)
 	}
+}
+
+// headerNames checks names, or beginnings of names, of headers.
+func (c *checker) headerNames(p *field.Path, names []string) []string {
+	for i, name := range names {
+		if problems := validation.IsHTTPHeaderName(name); len(problems) > 0 {
+			c.invalid(p.Index(i), name, "%s", strings.Join(problems, "; "))
+		}
+	}
+	return names
 }
 
 // frontProxy is the pair by which an API server knows the gate. Unlike the gate's server certificate it must be valid:

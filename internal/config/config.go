@@ -87,9 +87,21 @@ type Cluster struct {
 type UpstreamIdentity struct {
 	// As an authenticating proxy: X-Remote-* headers under a front-proxy client certificate. Preferred where the API
 	// server's --requestheader-* flags can be set: impersonation and audit stay native.
-	RequestHeader *KeyPair `json:"requestHeader,omitempty" jsonschema:"oneof_required=requestHeader"`
+	RequestHeader *RequestHeader `json:"requestHeader,omitempty" jsonschema:"oneof_required=requestHeader"`
 	// As Impersonate-* headers under the gate's own credential. Works on every cluster, managed ones too.
 	Impersonation *Impersonation `json:"impersonation,omitempty" jsonschema:"oneof_required=impersonation"`
+}
+
+// RequestHeader is how the gate speaks to an API server as an authenticating proxy.
+type RequestHeader struct {
+	// The front-proxy certificate and key, PEM: for client authentication, of the API server's --requestheader-client-ca-file.
+	KeyPair `json:",inline"`
+	// Header names, beside the X-Remote ones, under which the API server takes a user, uid or group from a proxy (its
+	// --requestheader-username-headers, -uid-headers and -group-headers). The gate removes them from every request; one
+	// that is missing here lets clients name themselves.
+	StripHeaders []string `json:"stripHeaders,omitempty"`
+	// The same for prefixes of extras (its --requestheader-extra-headers-prefix).
+	StripHeaderPrefixes []string `json:"stripHeaderPrefixes,omitempty"`
 }
 
 // Impersonation is the gate's own access to a cluster where identities are handed on by impersonation.

@@ -43,7 +43,7 @@ func newBed(t *testing.T) *bed {
 	t.Helper()
 	b := &bed{dir: t.TempDir(), users: testca.New(t, "users")}
 	b.api = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_ = json.NewEncoder(w).Encode(map[string]any{"user": r.Header.Get("X-Remote-User"), "groups": r.Header["X-Remote-Group"]})
+		_ = json.NewEncoder(w).Encode(map[string]any{"user": r.Header.Get("X-Remote-User"), "groups": r.Header["X-Remote-Group"], "headers": r.Header})
 	}))
 	t.Cleanup(b.api.Close)
 	b.write(t, "api-ca.crt", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: b.api.Certificate().Raw}))
@@ -160,8 +160,14 @@ func start(t *testing.T, b *bed) *running {
 	return r
 }
 
-// get asks over a connection of its own.
+// get asks with a bearer token.
 func get(t *testing.T, url, bearer string) (status int, content string) {
+	t.Helper()
+	return ask(t, url, http.Header{"Authorization": {"Bearer " + bearer}})
+}
+
+// ask asks over a connection of its own.
+func ask(t *testing.T, url string, header http.Header) (status int, content string) {
 	t.Helper()
 	transport := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	defer transport.CloseIdleConnections()
@@ -169,7 +175,7 @@ func get(t *testing.T, url, bearer string) (status int, content string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.Header.Set("Authorization", "Bearer "+bearer)
+	request.Header = header
 	response, err := (&http.Client{Transport: transport, Timeout: patience}).Do(request)
 	if err != nil {
 		t.Fatal(err)
@@ -225,6 +231,33 @@ func TestServeReloadAndStop(t *testing.T) {
 		t.Error(err)
 	}
 	s.log.await(t, 0, "stopped")
+}
+
+// TestForgedHeadersOfTheClustersOwnNames is attack 7: an API server that takes users from further headers must not get them
+// from clients.
+func TestForgedHeadersOfTheClustersOwnNames(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ name, identity, seen string }{
+		{name: "named in the configuration", identity: "stripHeaders: [X-Auth-User], stripHeaderPrefixes: [X-Auth-Extra-]"},
+		{name: "twin: not named", identity: "stripHeaders: [X-Other]", seen: "Admin"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			b := newBed(t)
+			text, err := os.ReadFile(filepath.Join(b.dir, "ostiary.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.write(t, "ostiary.yaml", bytes.Replace(text, []byte("keyFile: front.key"), []byte("keyFile: front.key, "+tt.identity), 1))
+			s := start(t, b)
+			status, content := ask(t, "https://"+s.url+"/api", http.Header{
+				"Authorization": {"Bearer " + token}, "x_auth_user": {"Admin"}, "X-Auth-User": {"Admin"}, "X-Auth-Extra-Scope": {"Admin"},
+			})
+			if status != http.StatusOK || strings.Contains(content, "Admin") != (tt.seen != "") {
+				t.Errorf("%d %s", status, content)
+			}
+		})
+	}
 }
 
 func TestReadinessFollowsTheCluster(t *testing.T) {

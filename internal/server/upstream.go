@@ -81,7 +81,7 @@ func (g *generation) upstream(cluster *config.CheckedCluster) *upstream {
 func newUpstream(cluster *config.CheckedCluster) (*upstream, error) {
 	switch {
 	case cluster.RequestHeader != nil:
-		return newFrontProxy(cluster), nil
+		return newFrontProxy(cluster)
 	case cluster.Impersonation != nil:
 		return newImpersonating(cluster)
 	default:
@@ -90,20 +90,24 @@ func newUpstream(cluster *config.CheckedCluster) (*upstream, error) {
 }
 
 // newFrontProxy hands identities on as an authenticating proxy does: under a front-proxy certificate (GW-1).
-func newFrontProxy(cluster *config.CheckedCluster) *upstream {
+func newFrontProxy(cluster *config.CheckedCluster) (*upstream, error) {
+	stripper, err := frontproxy.NewStripper(cluster.StripHeaders, cluster.StripHeaderPrefixes)
+	if err != nil {
+		return nil, fmt.Errorf("identity.requestHeader: %w", err)
+	}
 	general := newTransport(frontProxyTLS(cluster), http2)
 	upgrade := newTransport(frontProxyTLS(cluster), http1)
 	return &upstream{
 		digest: cluster.Digest,
 		gateway: &gateway.Cluster{
 			Name: cluster.Name, Server: cluster.Server, Mode: modeRequestHeader,
-			HTTP2: general, HTTP1: upgrade, Assert: asserting(frontproxy.Encode, frontproxy.Strip),
+			HTTP2: general, HTTP1: upgrade, Assert: asserting(frontproxy.Encode, stripper.Strip),
 		},
 		close: func() {
 			general.CloseIdleConnections()
 			upgrade.CloseIdleConnections()
 		},
-	}
+	}, nil
 }
 
 // newImpersonating hands identities on as Impersonate-* headers under the gate's own credential, which therefore may do

@@ -40,16 +40,18 @@ func (c *converter) cluster() {
 		c.comment("clusters[0].tlsServerName", "The API server's certificate is not for %q but for this name.", host)
 	}
 	if f.proxyClientCertFile != "" {
-		cluster.Identity.RequestHeader = &config.KeyPair{
+		cluster.Identity.RequestHeader = &config.RequestHeader{KeyPair: config.KeyPair{
 			CertFile: c.file("proxy-client-cert-file", f.proxyClientCertFile),
 			KeyFile:  c.file("proxy-client-key-file", f.proxyClientKeyFile),
-		}
+		}}
 		c.comment("clusters[0].identity.requestHeader", `--proxy-client-cert-file and --proxy-client-key-file, which the API server's aggregation layer uses too.
 G-30, G-31: issue a certificate for Ostiary alone from the CA of --requestheader-client-ca-file and add its name to
 --requestheader-allowed-names, so that either can be replaced without the other.`)
 		c.requestHeaderFlags(cluster.Identity.RequestHeader.CertFile)
 	} else {
-		cluster.Identity.RequestHeader = &config.KeyPair{CertFile: "front-proxy-client.crt", KeyFile: "front-proxy-client.key"}
+		cluster.Identity.RequestHeader = &config.RequestHeader{
+			KeyPair: config.KeyPair{CertFile: "front-proxy-client.crt", KeyFile: "front-proxy-client.key"},
+		}
 		c.comment("clusters[0].identity.requestHeader", `REPLACE THIS: the flags name no front-proxy certificate. Issue one from the CA of --requestheader-client-ca-file
 (another CA than --client-ca-file) with the extended key usage clientAuth. Or, where the API server's flags cannot be set,
 write instead of requestHeader:
@@ -57,7 +59,17 @@ impersonation: {kubeconfig: <kubeconfig of a user that may impersonate>}`)
 		c.warn("there is no --proxy-client-cert-file: clusters[0].identity names files that do not exist yet; its comment says what to do")
 		c.requestHeaderFlags("")
 	}
+	header := cluster.Identity.RequestHeader
+	header.StripHeaders = besides(slices.Concat(f.userHeaders, f.uidHeaders, f.groupHeaders), "X-Remote-User", "X-Remote-Uid", "X-Remote-Group")
+	header.StripHeaderPrefixes = besides(f.extraHeaderPrefixes, "X-Remote-Extra-")
 	c.written.Clusters = []config.Cluster{cluster}
+}
+
+// besides returns the names that are none of the standard ones.
+func besides(names []string, standard ...string) []string {
+	return slices.DeleteFunc(slices.Clone(names), func(name string) bool {
+		return slices.ContainsFunc(standard, func(one string) bool { return strings.EqualFold(one, name) })
+	})
 }
 
 // endpoint is where Ostiary reaches the API server.
