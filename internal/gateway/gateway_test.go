@@ -555,3 +555,36 @@ func TestDrainTellsStreams(t *testing.T) {
 		}
 	}
 }
+
+// TestHalfClosedClientsAreNotToldOK: a client that closes its sending side counts as gone to net/http, and still reads
+// what it is answered.
+func TestHalfClosedClientsAreNotToldOK(t *testing.T) {
+	t.Parallel()
+	reached := make(chan struct{})
+	s := newSetup(t, http.HandlerFunc(echo), func(state *gateway.State) {
+		slow := *state.Clusters[0]
+		slow.HTTP1 = roundTrip(func(r *http.Request) (*http.Response, error) {
+			close(reached)
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		state.Clusters[0] = &slow
+	})
+	conn := s.dial(t)
+	_, _ = io.WriteString(conn, "GET /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n")
+	<-reached
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err == nil {
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("a request that was not answered by the cluster: %s", response.Status)
+		}
+	}
+	event := s.journal.await(t, func(e accesslog.Event) bool { return e.Verdict == accesslog.Fault })
+	if event.Reason != "client_gone" {
+		t.Errorf("event %+v", event)
+	}
+}
