@@ -393,8 +393,10 @@ func TestHTTP2ConnectionsOfNobodyEnd(t *testing.T) {
 	s := newSetup(t, http.HandlerFunc(echo))
 	for _, tt := range []struct {
 		name, token string
+		twice       bool // the Authorization header
 		dials       int
 	}{
+		{name: "malformed", token: "alice", twice: true, dials: 3},
 		{name: "refused", token: "mallory", dials: 3},
 		{name: "anonymous", token: "nobody", dials: 3},
 		{name: "twin: authenticated", token: "alice", dials: 1},
@@ -417,6 +419,9 @@ func TestHTTP2ConnectionsOfNobodyEnd(t *testing.T) {
 					t.Fatal(err)
 				}
 				request.Header.Set("Authorization", "Bearer "+tt.token)
+				if tt.twice {
+					request.Header.Add("Authorization", "Bearer "+tt.token)
+				}
 				response, err := transport.RoundTrip(request)
 				if err != nil {
 					t.Fatal(err)
