@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/config"
@@ -130,8 +131,8 @@ func needsRestart(before, after *config.Checked) bool {
 	a, b := before.Configuration(), after.Configuration()
 	limits := a.Listen.Limits
 	limits.ConnectionsPerSource = b.Listen.Limits.ConnectionsPerSource
-	sameAdmin := (a.Admin == nil) == (b.Admin == nil) && (a.Admin == nil || *a.Admin == *b.Admin)
-	sameTracing := (a.Tracing == nil) == (b.Tracing == nil) && (a.Tracing == nil || *a.Tracing == *b.Tracing)
+	// By what they say, not by where it was read to: both hold pointers, which differ with every reading.
+	sameAdmin, sameTracing := reflect.DeepEqual(a.Admin, b.Admin), reflect.DeepEqual(a.Tracing, b.Tracing)
 	return a.Listen.Address != b.Listen.Address || limits != b.Listen.Limits ||
 		a.Listen.DrainTimeout != b.Listen.DrainTimeout || !sameAdmin || !sameTracing
 }
