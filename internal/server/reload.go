@@ -102,7 +102,8 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 	}
 	s.limiter.SetLimit(checked.Listen.Limits.ConnectionsPerSource)
 	s.take(next)
-	time.AfterFunc(linger, func() { now.close(s.current.Load()) })
+	// What next took over is next's to close, in its own time, even if it has been replaced by then.
+	time.AfterFunc(linger, func() { now.close(next) })
 	s.logger.Info("configuration reloaded", slog.String("digest", checked.Digest.String()))
 	return next.files(), nil
 }
