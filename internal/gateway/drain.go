@@ -14,9 +14,10 @@ const DrainReason = "the gate is shutting down; please try again"
 
 // Drain ends the streams under way so that the process can stop. Watches end at once: their clients watch again, on
 // another replica, from where they were. Everything else (exec, attach, port-forward, logs) may go on until ctx ends,
-// and is then cut. Each is told DrainReason as far as its protocol can. New requests are not Drain's concern.
+// and is then cut. Each is told DrainReason as far as its protocol can. Watches that come after, of requests which were being
+// decided when Drain was called, end likewise. Other new requests are not Drain's concern.
 func (g *Gate) Drain(ctx context.Context) {
-	watches := g.streams.cut(DrainReason, func(s *stream) bool { return s.watch })
+	watches := g.streams.endWatches(DrainReason)
 	g.logger.Info("draining", slog.Int("watches_cut", watches), slog.Int("streams_left", g.streams.count()))
 	if g.streams.wait(ctx) == nil {
 		return

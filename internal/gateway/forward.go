@@ -102,13 +102,14 @@ func observe(response *http.Response) error {
 	return nil
 }
 
-// unreachable answers when the API server could not be asked, or the client did not wait for it.
+// unreachable answers when the API server could not be asked, or the client did not wait for it. It answers in any case:
+// a client that only closed its sending side counts as gone, still reads, and would be told 200 if nothing was written.
 func (g *Gate) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 	x := exchangeFrom(r.Context())
 	x.failure = err
 	out, ok := w.(*writer)
-	if !ok || r.Context().Err() != nil && x.stream.wasCut() == "" {
-		return // nobody is left to answer to
+	if !ok {
+		return // New makes no other
 	}
 	if errors.Is(err, errNoIdentity) || errors.Is(err, identityheader.ErrInexpressible) {
 		g.responder.refuse(out, r, x, inexpressible())

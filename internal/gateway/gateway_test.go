@@ -396,8 +396,10 @@ func TestHTTP2ConnectionsOfNobodyEnd(t *testing.T) {
 	s := newSetup(t, http.HandlerFunc(echo))
 	for _, tt := range []struct {
 		name, token string
+		twice       bool // the Authorization header
 		dials       int
 	}{
+		{name: "malformed", token: "alice", twice: true, dials: 3},
 		{name: "refused", token: "mallory", dials: 3},
 		{name: "anonymous", token: "nobody", dials: 3},
 		{name: "twin: authenticated", token: "alice", dials: 1},
@@ -420,6 +422,9 @@ func TestHTTP2ConnectionsOfNobodyEnd(t *testing.T) {
 					t.Fatal(err)
 				}
 				request.Header.Set("Authorization", "Bearer "+tt.token)
+				if tt.twice {
+					request.Header.Add("Authorization", "Bearer "+tt.token)
+				}
 				response, err := transport.RoundTrip(request)
 				if err != nil {
 					t.Fatal(err)
@@ -556,5 +561,38 @@ func TestDrainTellsStreams(t *testing.T) {
 				t.Errorf("event %+v", event)
 			}
 		}
+	}
+}
+
+// TestHalfClosedClientsAreNotToldOK: a client that closes its sending side counts as gone to net/http, and still reads
+// what it is answered.
+func TestHalfClosedClientsAreNotToldOK(t *testing.T) {
+	t.Parallel()
+	reached := make(chan struct{})
+	s := newSetup(t, http.HandlerFunc(echo), func(state *gateway.State) {
+		slow := *state.Clusters[0]
+		slow.HTTP1 = roundTrip(func(r *http.Request) (*http.Response, error) {
+			close(reached)
+			<-r.Context().Done()
+			return nil, r.Context().Err()
+		})
+		state.Clusters[0] = &slow
+	})
+	conn := s.dial(t)
+	_, _ = io.WriteString(conn, "GET /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n")
+	<-reached
+	if err := conn.CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err == nil {
+		_ = response.Body.Close()
+		if response.StatusCode != http.StatusServiceUnavailable {
+			t.Errorf("a request that was not answered by the cluster: %s", response.Status)
+		}
+	}
+	event := s.journal.await(t, func(e accesslog.Event) bool { return e.Verdict == accesslog.Fault })
+	if event.Reason != "client_gone" {
+		t.Errorf("event %+v", event)
 	}
 }

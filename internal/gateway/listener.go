@@ -7,8 +7,9 @@ import (
 	"sync/atomic"
 )
 
-// Listener bounds the open connections of each source address, so that one client cannot use up what all share. A
-// connection beyond the bound is closed before any byte of it is read. It is safe for concurrent use.
+// Listener bounds the open connections of each source, so that one client cannot use up what all share. A source is an
+// IPv4 address or an IPv6 /64. A connection beyond the bound is closed before any byte of it is read. It is safe for
+// concurrent use.
 type Listener struct {
 	net.Listener
 	limit   atomic.Int64
@@ -37,8 +38,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		source := addressOf(conn)
-		if l.take(source) {
-			return &countedConn{Conn: conn, release: sync.OnceFunc(func() { l.give(source) })}, nil
+		shared := shareOf(source)
+		if l.take(shared) {
+			return &countedConn{Conn: conn, release: sync.OnceFunc(func() { l.give(shared) })}, nil
 		}
 		_ = conn.Close()
 		l.refused(source)
@@ -63,6 +65,22 @@ func (l *Listener) give(source netip.Addr) {
 	if l.open[source]--; l.open[source] <= 0 {
 		delete(l.open, source)
 	}
+}
+
+// siteBits is the length of the IPv6 prefix that one site is given at the least (RFC 6177): all 2^64 addresses in it may
+// be one machine's, which would have that many shares.
+const siteBits = 64
+
+// shareOf is what a source's connections are counted under: its address, or its site's prefix for IPv6.
+func shareOf(source netip.Addr) netip.Addr {
+	if !source.Is6() {
+		return source
+	}
+	site, err := source.WithZone("").Prefix(siteBits)
+	if err != nil { // an IPv6 address has that many bits
+		return source
+	}
+	return site.Addr()
 }
 
 // countedConn gives its place back when it is closed.

@@ -28,6 +28,10 @@ const (
 // connection is given up: nobody vouched for the sender.
 const refusedBodyTimeout = 5 * time.Second
 
+// refusalTimeout is how long a caller who was not let in may take to read that. An HTTP/2 client decides itself how much
+// it wants to be sent, and one that wants nothing would hold the stream, and a connection that should end, for ever.
+const refusalTimeout = 5 * time.Second
+
 // responder writes errors as Kubernetes Status objects, encoded as the client asks for (RESP-1, RESP-2).
 type responder struct{ codecs serializer.CodecFactory }
 
@@ -39,11 +43,13 @@ func newResponder() *responder {
 }
 
 // refuse answers with err's Status, and ends the connection of an HTTP/2 client that nobody vouched for (RESP-7): a
-// client that may open streams and reset them for free would cost more than it pays.
+// client that may open streams and reset them for free would cost more than it pays. That holds for malformed requests
+// too, which are refused before anybody is asked to vouch.
 func (rs *responder) refuse(w *writer, r *http.Request, x *exchange, err error) {
 	status := statusOf(err)
-	if status.Status().Code == http.StatusUnauthorized {
+	if !x.decision.Admitted() {
 		w.closing = w.closing || r.ProtoMajor > 1
+		_ = http.NewResponseController(w.ResponseWriter).SetWriteDeadline(time.Now().Add(refusalTimeout))
 	}
 	if r.ProtoMajor == 1 && r.ContentLength != 0 {
 		_ = http.NewResponseController(w.ResponseWriter).SetReadDeadline(time.Now().Add(refusedBodyTimeout))

@@ -147,10 +147,11 @@ func (t *tunnel) CloseWrite() error {
 type streams struct {
 	mu    sync.Mutex
 	open  map[*stream]struct{}
+	ended string        // why watches are cut as soon as they come, once draining has begun
 	empty chan struct{} // closed when the last one ends, while somebody waits for that
 }
 
-// add registers a stream; remove forgets it.
+// add registers a stream, and cuts it at once if it is a watch and watches have ended; remove forgets it.
 func (s *streams) add(one *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -158,6 +159,9 @@ func (s *streams) add(one *stream) {
 		s.open = make(map[*stream]struct{})
 	}
 	s.open[one] = struct{}{}
+	if s.ended != "" && one.watch {
+		one.cut(s.ended)
+	}
 }
 
 // remove forgets a stream that ended.
@@ -189,6 +193,14 @@ func (s *streams) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// endWatches cuts every watch, those to come included, and returns how many there were.
+func (s *streams) endWatches(reason string) int {
+	s.mu.Lock()
+	s.ended = reason
+	s.mu.Unlock()
+	return s.cut(reason, func(one *stream) bool { return one.watch })
 }
 
 // cut ends every stream that matches, and returns how many.

@@ -39,7 +39,7 @@ func (s *Server) newAdmin(ctx context.Context, checked *config.CheckedAdmin) (*a
 	}
 	s.logger.Info("listening", slog.String("listener", "admin"), slog.String("address", listener.Addr().String()))
 	if checked.TLS != nil {
-		listener = tls.NewListener(listener, tlspolicy.Server(checked.TLS.Certificate))
+		listener = tls.NewListener(listener, tlspolicy.Reloading(func() *tls.Config { return s.current.Load().adminTLS }))
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", s.healthz)

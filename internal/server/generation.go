@@ -25,6 +25,7 @@ type generation struct {
 	checked  *config.Checked
 	state    *gateway.State
 	tls      *tls.Config
+	adminTLS *tls.Config // nil where the admin listener speaks plain HTTP
 	clusters []*upstream
 
 	certificates *clientcert.Mechanism
@@ -64,6 +65,9 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 		checked: checked, clusters: clusters, jwt: a.jwt,
 		state: &gateway.State{Authenticator: chain, Audiences: checked.Audiences},
 		tls:   tlspolicy.Gate(checked.Listen.TLS.Certificate, authorityHint(checked)),
+	}
+	if checked.Admin != nil && checked.Admin.TLS != nil {
+		g.adminTLS = tlspolicy.Server(checked.Admin.TLS.Certificate)
 	}
 	for _, step := range a.chain.Requests {
 		if m, ok := step.Mechanism.(*clientcert.Mechanism); ok {
@@ -128,6 +132,9 @@ func (g *generation) ready() error {
 // expirations lists the gate's own certificates and when they expire.
 func (g *generation) expirations() map[string]time.Time {
 	at := map[string]time.Time{"server": g.checked.Listen.TLS.Certificate.Leaf.NotAfter}
+	if admin := g.checked.Admin; admin != nil && admin.TLS != nil {
+		at["admin"] = admin.TLS.Certificate.Leaf.NotAfter
+	}
 	for _, cluster := range g.checked.Clusters {
 		if cluster.RequestHeader != nil {
 			at["cluster/"+cluster.Name] = cluster.RequestHeader.Certificate.Leaf.NotAfter

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"reflect"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/config"
@@ -101,7 +102,8 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 	}
 	s.limiter.SetLimit(checked.Listen.Limits.ConnectionsPerSource)
 	s.take(next)
-	time.AfterFunc(linger, func() { now.close(s.current.Load()) })
+	// What next took over is next's to close, in its own time, even if it has been replaced by then.
+	time.AfterFunc(linger, func() { now.close(next) })
 	s.logger.Info("configuration reloaded", slog.String("digest", checked.Digest.String()))
 	return checked.Files(), nil
 }
@@ -130,8 +132,8 @@ func needsRestart(before, after *config.Checked) bool {
 	a, b := before.Configuration(), after.Configuration()
 	limits := a.Listen.Limits
 	limits.ConnectionsPerSource = b.Listen.Limits.ConnectionsPerSource
-	sameAdmin := (a.Admin == nil) == (b.Admin == nil) && (a.Admin == nil || *a.Admin == *b.Admin)
-	sameTracing := (a.Tracing == nil) == (b.Tracing == nil) && (a.Tracing == nil || *a.Tracing == *b.Tracing)
+	// By what they say, not by where it was read to: both hold pointers, which differ with every reading.
+	sameAdmin, sameTracing := reflect.DeepEqual(a.Admin, b.Admin), reflect.DeepEqual(a.Tracing, b.Tracing)
 	return a.Listen.Address != b.Listen.Address || limits != b.Listen.Limits ||
 		a.Listen.DrainTimeout != b.Listen.DrainTimeout || !sameAdmin || !sameTracing
 }

@@ -48,7 +48,7 @@ func New(ctx context.Context, c *config.CheckedTracing, version string) (*Provid
 		return nil, fmt.Errorf("tracing: %w", err)
 	}
 	return &Provider{trace.NewTracerProvider(
-		trace.WithBatcher(exporter),
+		trace.WithBatcher(redactor{exporter}),
 		trace.WithSampler(trace.ParentBased(trace.TraceIDRatioBased(float64(c.SamplingPerMillion)/perMillion))),
 		trace.WithResource(resource.NewSchemaless(
 			attribute.String("service.name", "ostiary"), attribute.String("service.version", version),

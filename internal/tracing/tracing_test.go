@@ -46,7 +46,7 @@ func TestSpansReachTheCollectorAndTheCluster(t *testing.T) {
 	defer plain.CloseIdleConnections()
 	transport := provider.Transport(plain)
 	handler := provider.Handler(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
-		out, err := http.NewRequestWithContext(r.Context(), http.MethodGet, cluster.URL, http.NoBody)
+		out, err := http.NewRequestWithContext(r.Context(), http.MethodGet, cluster.URL+"/exec?command=pr1vate-argument", http.NoBody)
 		if err != nil {
 			t.Error(err)
 			return
@@ -58,8 +58,10 @@ func TestSpansReachTheCollectorAndTheCluster(t *testing.T) {
 		}
 		_ = response.Body.Close()
 	}))
-	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/namespaces/secret-project/pods", http.NoBody)
+	request := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/api/v1/namespaces/secret-project/pods?fieldSelector=pr1vate-selector", http.NoBody)
 	request.Header.Set("Authorization", "Bearer s3cr3t-token")
+	request.Header.Set("User-Agent", "pr1vate-agent")
+	request.Header.Set("X-Forwarded-For", "pr1vate-source")
 	handler.ServeHTTP(httptest.NewRecorder(), request)
 	provider.Shutdown(t.Context())
 
@@ -71,7 +73,7 @@ func TestSpansReachTheCollectorAndTheCluster(t *testing.T) {
 	if !strings.Contains(received.String(), "ostiary") {
 		t.Error("the collector got no span of the service")
 	}
-	for _, private := range []string{"s3cr3t-token"} {
+	for _, private := range []string{"s3cr3t-token", "pr1vate-argument", "pr1vate-selector", "pr1vate-agent", "pr1vate-source"} {
 		if strings.Contains(received.String(), private) {
 			t.Errorf("a span holds %q", private)
 		}
