@@ -86,10 +86,11 @@ func (w *Watcher) look() (changed bool) {
 	return changed
 }
 
-// inspect looks at one file. What cannot be read counts as not there: the reload that follows says why.
+// inspect looks at one file. What cannot be read counts as not there: the reload that follows says why. So does what is
+// no regular file: a pipe would hold the watcher for ever, a device would never end.
 func inspect(path string, before look) look {
 	info, err := os.Stat(path)
-	if err != nil {
+	if err != nil || !info.Mode().IsRegular() {
 		return look{}
 	}
 	now := look{there: true, size: info.Size(), time: info.ModTime(), inode: info, digest: before.digest}

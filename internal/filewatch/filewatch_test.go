@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +50,24 @@ func TestChangesAreNoticed(t *testing.T) {
 		{name: "removed", change: func(t *testing.T, dir string) {
 			t.Helper()
 			if err := os.Remove(dir + "/file"); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{name: "replaced by a pipe, which nobody writes to", change: func(t *testing.T, dir string) {
+			t.Helper()
+			if err := os.Remove(dir + "/file"); err != nil {
+				t.Fatal(err)
+			}
+			if err := syscall.Mkfifo(dir+"/file", 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}},
+		{name: "replaced by a device without end", change: func(t *testing.T, dir string) {
+			t.Helper()
+			if err := os.Remove(dir + "/file"); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink("/dev/zero", dir+"/file"); err != nil {
 				t.Fatal(err)
 			}
 		}},
