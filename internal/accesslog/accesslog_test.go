@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -74,6 +75,7 @@ func FuzzNoLineInjection(f *testing.F) {
 	f.Add("\u2028\r", "</script>")
 	f.Add("plain", "\xff\\\"")
 	f.Fuzz(func(t *testing.T, user, cause string) {
+		user, cause = user[:min(len(user), 1000)], cause[:min(len(cause), 1000)]
 		got := lines(t, accesslog.Event{User: user, Groups: []string{cause, user}, Cause: errors.New(cause)})
 		if len(got) != 1 {
 			t.Fatalf("%d lines", len(got))
@@ -92,6 +94,29 @@ func FuzzNoLineInjection(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestLongTextsAreCut: what a stranger sends must not fill the disk faster than it fills the network.
+func TestLongTextsAreCut(t *testing.T) {
+	t.Parallel()
+	for _, length := range []int{4096, 4097, 1 << 20} {
+		path, _ := lines(t, accesslog.Event{Path: strings.Repeat("<", length)})[0]["path"].(string)
+		if cut := strings.HasSuffix(path, "...[cut]"); cut != (length > 4096) || len(path) > 4200 {
+			t.Errorf("%d bytes became %d, cut %v", length, len(path), cut)
+		}
+	}
+}
+
+// TestPipeWithoutReader must not hold up the start.
+func TestPipeWithoutReader(t *testing.T) {
+	t.Parallel()
+	path := t.TempDir() + "/pipe"
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := accesslog.OpenFile(path); err == nil {
+		t.Error("a pipe that nobody reads was taken for a log")
+	}
 }
 
 func TestFileSurvivesRotation(t *testing.T) {

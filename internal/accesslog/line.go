@@ -40,6 +40,13 @@ const (
 // level is what log/slog calls lines that are no complaint.
 const level = "INFO"
 
+// maxTextBytes bounds each text of a line. Paths and causes can be as long as a request's headers, and anybody who can
+// connect can send those; no name of Kubernetes' own comes near it.
+const maxTextBytes = 4096
+
+// cutMark ends a text that was cut.
+const cutMark = "...[cut]"
+
 // line is a JSON object in the making. It is written by hand because every request makes one: a general encoder took a
 // tenth of the whole gate's CPU. What a line can hold is fixed below, and a test compares it with encoding/json.
 type line []byte
@@ -112,6 +119,9 @@ func (l line) number(name string, value int) line {
 // quote appends a JSON string. Plain ASCII, which names nearly always are, is copied; everything else is left to
 // encoding/json.
 func (l line) quote(value string) line {
+	if len(value) > maxTextBytes {
+		value = value[:maxTextBytes] + cutMark
+	}
 	for i := range len(value) {
 		if c := value[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
 			quoted, err := json.Marshal(value)

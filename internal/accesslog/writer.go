@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -96,7 +97,8 @@ func (f *File) moved() bool {
 
 // open opens the path and lets go of the file before. On error the one before stays in use.
 func (f *File) open() error {
-	file, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, fileMode)
+	// Without O_NONBLOCK a named pipe that nobody reads would hold up the start, or every request after a rotation.
+	file, err := os.OpenFile(f.path, os.O_APPEND|os.O_CREATE|os.O_WRONLY|syscall.O_NONBLOCK, fileMode)
 	if err != nil {
 		return fmt.Errorf("opening the access log: %w", err)
 	}

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"log/slog"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -17,7 +19,7 @@ func (program) serveCommand(streams IO) *cobra.Command {
 
 The configuration and every file that it names are watched: a change applies without a restart, and a bad one is refused
 while the last good one stays in force. Decisions go to standard output, unless the configuration names a file; all else
-goes to standard error. Both are JSON, one object a line.
+goes to standard error. Both are JSON, one object a line. SIGHUP is ignored: there is nothing to reload by hand.
 
 Exit codes: 0 stopped as told; 1 the configuration is not valid, or a listener could not be had; 2 wrong usage.`,
 		Example: `  ostiary serve --config /etc/ostiary/ostiary.yaml`,
@@ -25,6 +27,9 @@ Exit codes: 0 stopped as told; 1 the configuration is not valid, or a listener c
 	}
 	file := command.Flags().StringP("config", "c", defaultConfigFile, "configuration `FILE`")
 	command.RunE = func(command *cobra.Command, _ []string) error {
+		// Files are watched, so SIGHUP has nothing to say; a log whose reader is gone loses lines, and says so, instead of
+		// ending the gate.
+		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 		return server.Run(command.Context(), server.Options{
 			ConfigFile: *file, Version: version.Get().Version,
 			Logger: slog.New(slog.NewJSONHandler(streams.Err, nil)), AccessLog: streams.Out,

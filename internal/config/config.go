@@ -45,7 +45,7 @@ type Listen struct {
 
 // Limits bounds what one client may take of the gate.
 type Limits struct {
-	// Open connections from one IP address, 1 to 1000000. Default 1000.
+	// Open connections from one IPv4 address or IPv6 /64, 1 to 1000000. Default 1000.
 	ConnectionsPerSource int `json:"connectionsPerSource,omitempty" jsonschema:"minimum=1,maximum=1000000,default=1000"`
 	// Concurrent HTTP/2 streams on one connection, 1 to 10000. Default 250, so that one client-go client with many watches fits.
 	StreamsPerConnection int `json:"streamsPerConnection,omitempty" jsonschema:"minimum=1,maximum=10000,default=250"`

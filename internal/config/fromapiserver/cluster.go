@@ -109,6 +109,9 @@ func (c *converter) servingCertificate() pair {
 	return pair{file: host, key: key}
 }
 
+// isCA tells a certificate that may sign others from one that stands for itself, and changes with every renewal.
+func isCA(certificate *x509.Certificate) bool { return certificate.IsCA }
+
 // serverAuthority finds the CA that signed the API server's certificate. No flag names it.
 func (c *converter) serverAuthority(certFile string) string {
 	const at = "clusters[0].certificateAuthorityFile"
@@ -126,7 +129,7 @@ func (c *converter) serverAuthority(certFile string) string {
 		if leaf == nil {
 			break
 		}
-		if authorities := c.certificates(candidate); len(authorities) > 0 && chains(leaf, c.certificates(certFile), authorities) {
+		if authorities := c.certificates(candidate); slices.ContainsFunc(authorities, isCA) && chains(leaf, c.certificates(certFile), authorities) {
 			c.comment(at, "The API server's certificate was signed by a CA in this file.")
 			return candidate
 		}
