@@ -243,7 +243,7 @@ func TestAttacks65And66CASwapUnderOpenConnections(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := poll(t.Context(), func(context.Context) (bool, error) {
-		return once(t, at(g), ofGoing, whoAmI("")).status == http.StatusUnauthorized, nil
+		return once(t, at(g), ofGoing, whoAmI("")).status == http.StatusUnauthorized, nil //nolint:contextcheck // a connection lives as long as the test
 	}); err != nil {
 		t.Fatal(err)
 	}
@@ -328,7 +328,7 @@ func swap(t *testing.T, g *gate.Gate, pair *pki.KeyPair) {
 		t.Fatal(err)
 	}
 	if err := poll(t.Context(), func(context.Context) (bool, error) {
-		return shown(t, g).Cmp(pair.Certificate.SerialNumber) == 0, nil
+		return shown(t, g).Cmp(pair.Certificate.SerialNumber) == 0, nil //nolint:contextcheck // a connection lives as long as the test
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -82,12 +82,9 @@ func authenticationConfiguration(groupPrefix string) ([]byte, error) {
 	return json.Marshal(authenticationObject(groupPrefix))
 }
 
-// mint signs a token of the issuer. change, if not nil, has the last word on its claims.
-func mint(subject string, change func(map[string]any), groups ...string) (string, error) {
+// mint signs a token of the issuer.
+func mint(subject string, groups ...string) (string, error) {
 	claims := shared.issuer.Claims(subject, audience, groups...)
-	if change != nil {
-		change(claims)
-	}
 	return shared.issuer.Mint(minter.Token{Algorithm: "ES256", KeyID: keyID, Claims: claims})
 }
 

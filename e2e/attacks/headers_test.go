@@ -129,7 +129,7 @@ func TestAttack18ForwardingHeadersAndNetworks(t *testing.T) {
 		})
 	}
 	t.Run("twin from an allowed network", func(t *testing.T) {
-		token, err := mint("jane", nil)
+		token, err := mint("jane")
 		if err != nil {
 			t.Fatal(err)
 		}

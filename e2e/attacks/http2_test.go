@@ -62,7 +62,10 @@ func (f *frames) encode(fields []field) []byte {
 // whoAmIFields are the header fields of a SelfSubjectReview.
 func whoAmIFields(user string, more ...field) []field {
 	fields := []field{
-		{":method", "POST"}, {":scheme", "https"}, {":authority", "ostiary"}, {":path", reviewPath},
+		{":method", "POST"},
+		{":scheme", "https"},
+		{":authority", "ostiary"},
+		{":path", reviewPath},
 		{"content-type", "application/json"},
 	}
 	if user != "" {

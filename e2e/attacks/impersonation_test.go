@@ -34,15 +34,18 @@ func TestImpersonationEqualsKubernetes(t *testing.T) {
 		{"attack 26 another ServiceAccount of the namespace", "Impersonate-User: system:serviceaccount:team-a:other\r\n", nil},
 		{"attack 26 ServiceAccount with groups of another namespace", "Impersonate-User: system:serviceaccount:team-a:builder\r\nImpersonate-Group: system:serviceaccounts:team-b\r\n", nil},
 		{"twin 26", "Impersonate-User: system:serviceaccount:team-a:builder\r\n", &authenticationv1.UserInfo{
-			Username: "system:serviceaccount:team-a:builder", Groups: []string{"system:serviceaccounts", "system:serviceaccounts:team-a", "system:authenticated"}}},
+			Username: "system:serviceaccount:team-a:builder", Groups: []string{"system:serviceaccounts", "system:serviceaccounts:team-a", "system:authenticated"},
+		}},
 		{"attack 27 another uid", "Impersonate-User: middle\r\nImpersonate-Uid: 43\r\n", nil},
 		{"twin 27", "Impersonate-User: middle\r\nImpersonate-Uid: 42\r\n", &authenticationv1.UserInfo{
-			Username: "middle", UID: "42", Groups: []string{"system:authenticated"}}},
+			Username: "middle", UID: "42", Groups: []string{"system:authenticated"},
+		}},
 		{"attack 28 another value", "Impersonate-User: middle\r\nImpersonate-Extra-Reason: curiosity\r\n", nil},
 		{"attack 28 one value of two", "Impersonate-User: middle\r\nImpersonate-Extra-Reason: audit\r\nImpersonate-Extra-Reason: curiosity\r\n", nil},
 		{"attack 28 another key", "Impersonate-User: middle\r\nImpersonate-Extra-Reason%2fx: audit\r\n", nil},
 		{"twin 28", "Impersonate-User: middle\r\nImpersonate-Extra-Reason: audit\r\n", &authenticationv1.UserInfo{
-			Username: "middle", Groups: []string{"system:authenticated"}, Extra: map[string]authenticationv1.ExtraValue{"reason": {"audit"}}}},
+			Username: "middle", Groups: []string{"system:authenticated"}, Extra: map[string]authenticationv1.ExtraValue{"reason": {"audit"}},
+		}},
 		{"attack 29 another user", "Impersonate-User: jane\r\n", nil},
 		{"attack 29 one group of two", "Impersonate-User: middle\r\nImpersonate-Group: devs\r\nImpersonate-Group: ops\r\n", nil},
 		{"attack 30 whom the target may act as", "Impersonate-User: top\r\n", nil},
@@ -50,7 +53,8 @@ func TestImpersonationEqualsKubernetes(t *testing.T) {
 		{"attack 36 masters in another case", "Impersonate-User: middle\r\nImpersonate-Group: System:masters\r\n", nil},
 		{"attack 36 nodes", "Impersonate-User: system:node:node-1\r\nImpersonate-Group: system:nodes\r\n", nil},
 		{"twin 36", "Impersonate-User: middle\r\nImpersonate-Group: devs\r\n", &authenticationv1.UserInfo{
-			Username: "middle", Groups: []string{"devs", "system:authenticated"}}},
+			Username: "middle", Groups: []string{"devs", "system:authenticated"},
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			check := func(t *testing.T, s server) answer {
@@ -154,7 +158,7 @@ func reviews(t *testing.T, user string) []authorizationv1.SubjectAccessReviewSpe
 	t.Helper()
 	m := inMode(t, impersonation)
 	stranger := "stranger-" + strings.ToLower(rand.Text())
-	token, err := mint(stranger, nil)
+	token, err := mint(stranger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -351,7 +355,7 @@ func TestAttacks37And40UpstreamCredentials(t *testing.T) {
 func TestAttack22NobodyIsForwarded(t *testing.T) {
 	inEachMode(t, func(t *testing.T, m mode) {
 		mark := "nobody-" + strings.ToLower(rand.Text())
-		empty, err := mint("", nil)
+		empty, err := mint("")
 		if err != nil {
 			t.Fatal(err)
 		}

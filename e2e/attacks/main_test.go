@@ -73,7 +73,7 @@ type mode struct {
 }
 
 // shared is what all tests of this package use; TestMain makes it.
-var shared struct { //nolint:gochecknoglobals // TestMain has no other way to hand something to tests
+var shared struct {
 	dir          string
 	paths        binaries.Paths
 	plane        *controlplane.ControlPlane
@@ -227,7 +227,7 @@ func configuration(name string) (gate.Object, error) {
 
 // awaitDirectJWT waits until kube-apiserver has fetched the issuer's keys, which it does in the background.
 func awaitDirectJWT(ctx context.Context) error {
-	token, err := mint("early", nil)
+	token, err := mint("early")
 	if err != nil {
 		return err
 	}
@@ -247,7 +247,7 @@ func searchForSecrets() error {
 	var found []error
 	for _, m := range shared.modes {
 		for _, file := range []string{m.gate.AccessLogFile(), m.gate.Process.LogFile()} {
-			content, err := os.ReadFile(file) //nolint:gosec // the gate's own
+			content, err := os.ReadFile(file)
 			found = append(found, err)
 			for user, token := range shared.tokens {
 				if strings.Contains(string(content), token) {

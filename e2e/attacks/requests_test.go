@@ -267,7 +267,7 @@ func TestAttack67HostsDecideNothing(t *testing.T) {
 			}
 		}
 		config := tlsConfig(t, at(m.gate), nil)
-		config.ServerName, config.InsecureSkipVerify = "another.example", true //nolint:gosec // a client that lies about whom it wants
+		config.ServerName, config.InsecureSkipVerify = "another.example", true
 		conn, err := dialTLS(t, at(m.gate), config)
 		if err != nil {
 			t.Fatal(err)

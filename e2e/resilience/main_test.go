@@ -45,7 +45,7 @@ const (
 )
 
 // shared is what all tests of this package use; TestMain makes it.
-var shared struct { //nolint:gochecknoglobals // TestMain has no other way to hand something to tests
+var shared struct {
 	paths        binaries.Paths
 	plane        *controlplane.ControlPlane
 	node         *kubelet.Node
