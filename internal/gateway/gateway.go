@@ -209,6 +209,13 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 		g.record(r, x, accesslog.StreamStart, accesslog.Allow, string(x.decision.Reason), nil, 0)
 	}
 	defer func() {
+		// The proxy panics when an answer breaks off, which net/http hands on to the client; the record must not call that
+		// a success.
+		panicked := recover()
+		if panicked != nil {
+			x.failure = errors.Join(x.failure, errBrokenOff)
+			defer panic(panicked)
+		}
 		verdict, reason := accesslog.Allow, string(x.decision.Reason)
 		if x.failure != nil {
 			verdict, reason = accesslog.Fault, failureReason(ctx, x)
@@ -220,6 +227,9 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 	}()
 	g.proxy.ServeHTTP(w, r.WithContext(withExchange(ctx, x)))
 }
+
+// errBrokenOff is recorded of an answer that ended before it was whole.
+var errBrokenOff = errors.New("the answer broke off")
 
 // deny refuses the request: public is what the client is told, cause what the log says.
 func (g *Gate) deny(w *writer, r *http.Request, x *exchange, reason string, public, cause error) {
