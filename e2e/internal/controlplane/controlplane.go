@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
@@ -48,16 +49,18 @@ type ControlPlane struct {
 	// Admin is a client with the same rights.
 	Admin *kubernetes.Clientset
 
-	options   Options
-	files     files
-	ownDir    bool
-	processes []*process.Process // in the order of their start
+	options    Options
+	frontProxy func() (pki.Files, error)
+	files      files
+	ownDir     bool
+	processes  []*process.Process // in the order of their start
 }
 
 // Start starts a control plane and waits until it is ready. Whoever calls it must call Stop. When the start fails,
 // nothing is left running, and the error holds the end of the failing program's log.
 func Start(ctx context.Context, options Options) (_ *ControlPlane, err error) {
 	c := &ControlPlane{Dir: options.Dir, options: options}
+	c.frontProxy = sync.OnceValues(c.writeFrontProxy)
 	if c.Dir == "" {
 		if c.Dir, err = os.MkdirTemp("", "ostiary-controlplane-"); err != nil {
 			return nil, fmt.Errorf("start a control plane: %w", err)
@@ -126,8 +129,11 @@ func (c *ControlPlane) CertificateAccess(leaf pki.Leaf) (kubectl.Access, error) 
 	return c.Access().WithCertificate(pair), nil
 }
 
-// FrontProxy writes a certificate that the API server believes what its X-Remote headers say, and its key.
-func (c *ControlPlane) FrontProxy() (pki.Files, error) {
+// FrontProxy is a certificate that the API server believes what its X-Remote headers say, and its key. They are written
+// once: gates watch them.
+func (c *ControlPlane) FrontProxy() (pki.Files, error) { return c.frontProxy() }
+
+func (c *ControlPlane) writeFrontProxy() (pki.Files, error) {
 	pair, err := c.Authorities.RequestHeader.Issue(pki.Client(FrontProxyName))
 	if err != nil {
 		return pki.Files{}, err

@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,8 +16,6 @@ const (
 	certificateBlock = "CERTIFICATE"
 	privateKeyBlock  = "PRIVATE KEY"
 	publicKeyBlock   = "PUBLIC KEY"
-	// secretMode keeps private keys to their owner.
-	secretMode = 0o600
 )
 
 // KeyPair is a certificate with its chain and private key. It must not be changed.
@@ -97,11 +96,16 @@ func PublicKeyPEM(key crypto.PublicKey) ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: publicKeyBlock, Bytes: der}), nil
 }
 
-// WriteFile writes a file that only its owner may read, replacing the old one in one step.
+// WriteFile writes a file that only its owner may read, replacing the old one in one step. It may be called for the same
+// file several times at once; one of the contents stays.
 func WriteFile(file string, content []byte) error {
-	temporary := file + ".new"
-	if err := os.WriteFile(temporary, content, secretMode); err != nil {
+	temporary, err := os.CreateTemp(filepath.Dir(file), filepath.Base(file)+".*.new") // mode 0600
+	if err != nil {
 		return err
 	}
-	return os.Rename(temporary, file)
+	_, err = temporary.Write(content)
+	if err := errors.Join(err, temporary.Close()); err != nil {
+		return errors.Join(err, os.Remove(temporary.Name()))
+	}
+	return os.Rename(temporary.Name(), file)
 }
