@@ -56,18 +56,6 @@ func Encode(id *identity.Identity) (*identityheader.Encoded, error) {
 	return encoded, nil
 }
 
-// Set strips every front-proxy header off h and sets those of id, or strips and returns an error as Encode does: then h
-// carries nobody.
-func Set(h http.Header, id *identity.Identity) error {
-	Strip(h)
-	encoded, err := Encode(id)
-	if err != nil {
-		return err
-	}
-	encoded.Set(h)
-	return nil
-}
-
 // Strip removes every header that IsIdentityHeader names. It does not allocate.
 func Strip(h http.Header) {
 	for name := range h {

@@ -24,7 +24,7 @@ type Cluster struct {
 	Mode string
 	// HTTP2 carries what is long or has a body: many watches share one connection, and nothing is lost when it ends.
 	HTTP2 http.RoundTripper
-	// HTTP1 carries upgrades, which know nothing else (STR-1), and plain reads, which cost a third less CPU over it and
+	// HTTP1 carries upgrades, which know nothing else (STR-1), and plain reads, which cost less CPU over it and
 	// can be sent again if their kept connection turns out to be closed.
 	HTTP1 http.RoundTripper
 	// Assert removes all identity headers and sets those of id; it fails on an identity that headers cannot express. It

@@ -27,6 +27,7 @@ import (
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/identityheader"
 )
 
 // byToken lets in whoever shows "Bearer <user>" for a user it knows, and nobody else.
@@ -103,7 +104,7 @@ func newSetup(t *testing.T, api http.Handler, change ...func(*gateway.State)) *s
 	t.Cleanup(plain.CloseIdleConnections)
 	t.Cleanup(upgrade.CloseIdleConnections)
 	cluster := func(name string) *gateway.Cluster {
-		return &gateway.Cluster{Name: name, Server: server, Mode: "requestHeader", HTTP2: plain, HTTP1: upgrade, Assert: frontproxy.Set}
+		return &gateway.Cluster{Name: name, Server: server, Mode: "requestHeader", HTTP2: plain, HTTP1: upgrade, Assert: identityheader.Asserter(frontproxy.Encode, frontproxy.Strip)}
 	}
 	state := &gateway.State{
 		Authenticator: byToken{users: map[string]*identity.Identity{

@@ -15,6 +15,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/identityheader"
 )
 
 // oneConn is a listener with a single connection.
@@ -42,7 +43,7 @@ func TestUnreadRefusalsEnd(t *testing.T) {
 		nothing := roundTrip(func(*http.Request) (*http.Response, error) { return nil, io.EOF })
 		gate, err := gateway.New(gateway.Config{
 			State: &gateway.State{Authenticator: byToken{}, Clusters: []*gateway.Cluster{{
-				Name: "prod", Server: &url.URL{Scheme: "https", Host: "api"}, HTTP1: nothing, HTTP2: nothing, Assert: frontproxy.Set,
+				Name: "prod", Server: &url.URL{Scheme: "https", Host: "api"}, HTTP1: nothing, HTTP2: nothing, Assert: identityheader.Asserter(frontproxy.Encode, frontproxy.Strip),
 			}}},
 			Sink: &journal{added: make(chan struct{}, 1)}, Logger: slog.New(slog.DiscardHandler),
 		})

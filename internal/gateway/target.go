@@ -10,8 +10,8 @@ import (
 // clustersPrefix starts the paths that name their cluster.
 const clustersPrefix = "/clusters/"
 
-// errTarget refuses request targets that leave room for two readings: absolute-form, "*", a fragment, or escapes that
-// do not decode.
+// errTarget refuses request targets that leave room for two readings: absolute-form, "*", or escapes that do not
+// decode.
 var errTarget = errors.New("the request target must be a path that starts with a slash and is validly escaped")
 
 // target is where a request wants to go: which cluster, and the URL there. What mechanisms and rules decide upon is

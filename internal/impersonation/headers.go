@@ -2,7 +2,6 @@ package impersonation
 
 import (
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/ostiary/ostiary/internal/identity"
@@ -31,16 +30,4 @@ func Encode(id *identity.Identity) (*identityheader.Encoded, error) {
 			identityheader.ErrInexpressible, identity.GroupAuthenticated)
 	}
 	return encoded, nil
-}
-
-// Set strips every header of impersonation off h and sets those of id, or strips and returns an error as Encode does.
-// The request must not be sent then: without these headers the API server would take it as the gate's own.
-func Set(h http.Header, id *identity.Identity) error {
-	Strip(h)
-	encoded, err := Encode(id)
-	if err != nil {
-		return err
-	}
-	encoded.Set(h)
-	return nil
 }

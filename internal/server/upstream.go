@@ -12,11 +12,9 @@ import (
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/gateway"
-	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/identityheader"
 	"github.com/ostiary/ostiary/internal/impersonation"
 	"github.com/ostiary/ostiary/internal/kubeapi"
-	"github.com/ostiary/ostiary/internal/memo"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
 
@@ -101,7 +99,7 @@ func newFrontProxy(cluster *config.CheckedCluster) (*upstream, error) {
 		digest: cluster.Digest,
 		gateway: &gateway.Cluster{
 			Name: cluster.Name, Server: cluster.Server, Mode: modeRequestHeader,
-			HTTP2: general, HTTP1: upgrade, Assert: asserting(frontproxy.Encode, stripper.Strip),
+			HTTP2: general, HTTP1: upgrade, Assert: identityheader.Asserter(frontproxy.Encode, stripper.Strip),
 		},
 		close: func() {
 			general.CloseIdleConnections()
@@ -129,29 +127,10 @@ func newImpersonating(cluster *config.CheckedCluster) (*upstream, error) {
 		digest: cluster.Digest,
 		gateway: &gateway.Cluster{
 			Name: cluster.Name, Server: cluster.Server, Mode: modeImpersonation,
-			HTTP2: general, HTTP1: upgrade, Assert: asserting(impersonation.Encode, impersonation.Strip), Impersonator: checker,
+			HTTP2: general, HTTP1: upgrade, Assert: identityheader.Asserter(impersonation.Encode, impersonation.Strip), Impersonator: checker,
 		},
 		close: access.Close,
 	}, nil
-}
-
-// asserting returns the last step before the wire: it strips one dialect of identity headers and sets those of an
-// identity, whose encoding is remembered as long as the identity is.
-func asserting(encode func(*identity.Identity) (*identityheader.Encoded, error), strip func(http.Header)) func(http.Header, *identity.Identity) error {
-	known := memo.New[*identity.Identity, *identityheader.Encoded]()
-	return func(h http.Header, id *identity.Identity) error {
-		strip(h)
-		encoded, ok := known.Get(id)
-		if !ok {
-			var err error
-			if encoded, err = encode(id); err != nil {
-				return err
-			}
-			known.Put(id, encoded)
-		}
-		encoded.Set(h)
-		return nil
-	}
 }
 
 // frontProxyTLS trusts the cluster's CA alone and presents the front-proxy certificate (G-30).

@@ -27,15 +27,6 @@ type Anonymous struct {
 	Paths []string
 }
 
-// Issuers lists the issuer URLs, in the file's order.
-func (c *Configuration) Issuers() []string {
-	urls := make([]string, 0, len(c.issuers))
-	for _, issuer := range c.issuers {
-		urls = append(urls, issuer.Issuer.URL)
-	}
-	return urls
-}
-
 // Parse decodes and validates an AuthenticationConfiguration of any served version, strictly, with Kubernetes' own
 // decoder and validation (CFG-1 to CFG-9). All mistakes are reported at once.
 func Parse(data []byte) (*Configuration, error) {
