@@ -52,6 +52,9 @@ type Credential struct {
 	// NotBefore and NotAfter bound the time in which the credential was meant to be used: the certificate's validity,
 	// the token's iat and exp. The zero time means that the credential states none.
 	NotBefore, NotAfter time.Time
+	// Leeway is how long after NotAfter the credential is still taken, where Kubernetes grants that (SAB-11). It does not
+	// lengthen the lifetime that policy judges.
+	Leeway time.Duration
 	// Audiences are those the credential is good for, restricted to the request's target audiences; nil when the
 	// mechanism knows none (AUD-4).
 	Audiences []string

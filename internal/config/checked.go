@@ -88,21 +88,32 @@ type CheckedCluster struct {
 	StripHeaders, StripHeaderPrefixes []string
 
 	Impersonation *CheckedImpersonation
-	Digest        Digest
+	// Audiences are the API audiences (AUD-1); may be empty.
+	Audiences []string
+	// Access is the gate's own account; nil where there is none.
+	Access *CheckedAccess
+	Digest Digest
 }
 
-// CheckedImpersonation is the gate's own access to a cluster.
-type CheckedImpersonation struct {
+// CheckedAccess is the gate's own account on a cluster.
+type CheckedAccess struct {
 	// Kubeconfig is its absolute name; relative names inside it are relative to its folder.
 	Kubeconfig string
-	// LegacyOnly leaves the constrained modes of impersonation out.
-	LegacyOnly bool
 	// Content has a current context whose user has a credential, and no impersonation of its own.
 	Content []byte
 }
 
+// CheckedImpersonation is the account by which the gate impersonates its callers.
+type CheckedImpersonation struct {
+	CheckedAccess
+	// LegacyOnly leaves the constrained modes of impersonation out.
+	LegacyOnly bool
+}
+
 // CheckedPolicy restricts what a mechanism may bring in.
 type CheckedPolicy struct {
+	// Kubernetes turns off what Ostiary adds to the mechanism.
+	Kubernetes bool
 	// AllowedNetworks are in canonical form; empty means from anywhere.
 	AllowedNetworks []netip.Prefix
 	// AllowedSystemNames all start with "system:"; a "*" stands at the end only.

@@ -15,7 +15,7 @@ import (
 // groupMasters is the group that the API server lets do everything, whatever RBAC says.
 const groupMasters = "system:masters"
 
-func (c *checker) clusters(p *field.Path, written []Cluster, users *CheckedClientCertificate) []CheckedCluster {
+func (c *checker) clusters(p *field.Path, written []Cluster, all *Checked) []CheckedCluster {
 	if len(written) == 0 {
 		c.required(p, "name at least one API server")
 	}
@@ -23,7 +23,7 @@ func (c *checker) clusters(p *field.Path, written []Cluster, users *CheckedClien
 	checked := make([]CheckedCluster, len(written))
 	for i := range written {
 		at := p.Index(i)
-		checked[i] = c.cluster(at, &written[i], users)
+		checked[i] = c.cluster(at, &written[i], all)
 		if name := written[i].Name; name != "" && seen[name] {
 			c.duplicate(at.Child("name"), name, "each cluster needs a name of its own")
 		}
@@ -32,7 +32,7 @@ func (c *checker) clusters(p *field.Path, written []Cluster, users *CheckedClien
 	return checked
 }
 
-func (c *checker) cluster(p *field.Path, written *Cluster, users *CheckedClientCertificate) CheckedCluster {
+func (c *checker) cluster(p *field.Path, written *Cluster, all *Checked) CheckedCluster {
 	c.label(p.Child("name"), written.Name)
 	if name := written.TLSServerName; name != "" && !isHost(name) {
 		c.invalid(p.Child("tlsServerName"), name, "must be a DNS name or an IP address")
@@ -41,9 +41,20 @@ func (c *checker) cluster(p *field.Path, written *Cluster, users *CheckedClientC
 		Name:          written.Name,
 		Server:        c.server(p.Child("server"), written.Server),
 		TLSServerName: written.TLSServerName,
+		Audiences:     written.Audiences,
 	}
 	authorities := c.bundle([]string{written.CertificateAuthorityFile}, func(int) *field.Path { return p.Child("certificateAuthorityFile") })
-	c.identity(p.Child("identity"), written.Identity, users, &checked)
+	c.identity(p.Child("identity"), written.Identity, all.ClientCertificate, &checked)
+	c.names(p.Child("audiences"), written.Audiences, "an audience")
+	if len(checked.Audiences) == 0 {
+		checked.Audiences = all.Audiences
+	}
+	switch {
+	case written.Access != nil:
+		checked.Access = c.access(p.Child("access", "kubeconfig"), written.Access.Kubeconfig)
+	case checked.Impersonation != nil:
+		checked.Access = &checked.Impersonation.CheckedAccess
+	}
 	if authorities == nil {
 		return checked
 	}
@@ -52,8 +63,11 @@ func (c *checker) cluster(p *field.Path, written *Cluster, users *CheckedClientC
 	if checked.RequestHeader != nil {
 		parts = append(parts, checked.RequestHeader.Digest[:])
 	}
+	if checked.Access != nil {
+		parts = append(parts, c.kubeconfigParts(checked.Access)...)
+	}
 	if checked.Impersonation != nil {
-		parts = append(parts, c.kubeconfigParts(checked.Impersonation)...)
+		parts = append(parts, c.kubeconfigParts(&checked.Impersonation.CheckedAccess)...)
 	}
 	checked.Digest = digestOf(parts...)
 	return checked
@@ -136,7 +150,9 @@ func (c *checker) identity(p *field.Path, written UpstreamIdentity, users *Check
 		checked.StripHeaderPrefixes = c.headerNames(at.Child("stripHeaderPrefixes"), written.RequestHeader.StripHeaderPrefixes)
 	}
 	if written.Impersonation != nil {
-		checked.Impersonation = c.impersonation(p.Child("impersonation"), written.Impersonation)
+		if access := c.access(p.Child("impersonation", "kubeconfig"), written.Impersonation.Kubeconfig); access != nil {
+			checked.Impersonation = &CheckedImpersonation{CheckedAccess: *access, LegacyOnly: written.Impersonation.LegacyOnly}
+		}
 	}
 }
 

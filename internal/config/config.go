@@ -81,6 +81,17 @@ type Cluster struct {
 	TLSServerName string `json:"tlsServerName,omitempty"`
 	// How the caller's identity is handed on.
 	Identity UpstreamIdentity `json:"identity"`
+	// API audiences of this cluster (AUD-1), its --api-audiences. Left out, those of authentication.audiences.
+	Audiences []string `json:"audiences,omitempty"`
+	// The gate's own account on the cluster, for what it asks there itself. Left out, identity.impersonation's account
+	// is used; with identity.requestHeader there is none then.
+	Access *Access `json:"access,omitempty"`
+}
+
+// Access is the gate's own account on a cluster. docs/rbac.md lists what it must be allowed for what is configured.
+type Access struct {
+	// Kubeconfig whose current context holds the credential. Its server and CA are not used: those of the cluster are.
+	Kubeconfig string `json:"kubeconfig"`
 }
 
 // UpstreamIdentity is how a caller's identity is handed to the API server. Exactly one must be set.
@@ -131,6 +142,9 @@ type Authentication struct {
 // MechanismPolicy restricts what a mechanism may bring in. It is judged after the credential was verified, in one
 // place for all mechanisms; a refusal ends the request.
 type MechanismPolicy struct {
+	// "hardened", or "kubernetes" for the mechanism as kube-apiserver has it, without what Ostiary adds to make it safe: for
+	// migration, and to compare the two. It excludes the fields that would harden it. Default hardened.
+	Profile string `json:"profile,omitempty" jsonschema:"enum=hardened,enum=kubernetes,default=hardened"`
 	// Networks (CIDR) from which the mechanism's credentials are accepted; empty means from anywhere (G-20).
 	AllowedNetworks []string `json:"allowedNetworks,omitempty"`
 	// User and group names starting with "system:" that the mechanism may carry. All others are refused. A trailing

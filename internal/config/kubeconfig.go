@@ -48,15 +48,14 @@ type kubeconfigUser struct {
 	AsUserExtra           map[string][]string `json:"as-user-extra"`
 }
 
-// impersonation reads the kubeconfig that holds the gate's own credential. No message repeats its content.
-func (c *checker) impersonation(p *field.Path, written *Impersonation) *CheckedImpersonation {
-	at := p.Child("kubeconfig")
-	data, path := c.read(at, written.Kubeconfig, maxKubeconfigBytes)
+// access reads the kubeconfig that holds the gate's own credential. No message repeats its content.
+func (c *checker) access(at *field.Path, name string) *CheckedAccess {
+	data, path := c.read(at, name, maxKubeconfigBytes)
 	if data == nil {
 		return nil
 	}
 	c.warnReadable(at, path)
-	refuse := func(detail string) { c.invalid(at, written.Kubeconfig, "%s: %s", path, detail) }
+	refuse := func(detail string) { c.invalid(at, name, "%s: %s", path, detail) }
 
 	var parsed kubeconfig
 	if err := yaml.Unmarshal(data, &parsed); err != nil {
@@ -81,7 +80,7 @@ func (c *checker) impersonation(p *field.Path, written *Impersonation) *CheckedI
 			refuse("names the token file " + user.TokenFile + ", which cannot be read or is empty; check the name and its permissions")
 		}
 	}
-	return &CheckedImpersonation{Kubeconfig: path, LegacyOnly: written.LegacyOnly, Content: data}
+	return &CheckedAccess{Kubeconfig: path, Content: data}
 }
 
 // currentUser finds the user of the current context.
@@ -138,16 +137,16 @@ func besides(kubeconfig, name string) string {
 }
 
 // kubeconfigParts are the contents that the gate's access to a cluster depends on.
-func (c *checker) kubeconfigParts(impersonation *CheckedImpersonation) [][]byte {
-	parts := [][]byte{impersonation.Content}
+func (c *checker) kubeconfigParts(access *CheckedAccess) [][]byte {
+	parts := [][]byte{access.Content}
 	var parsed kubeconfig
-	if yaml.Unmarshal(impersonation.Content, &parsed) != nil {
+	if yaml.Unmarshal(access.Content, &parsed) != nil {
 		return parts
 	}
 	for _, user := range parsed.Users {
 		for _, name := range []string{user.User.ClientCertificate, user.User.ClientKey} {
 			if name != "" {
-				parts = append(parts, c.contents[besides(impersonation.Kubeconfig, name)].data)
+				parts = append(parts, c.contents[besides(access.Kubeconfig, name)].data)
 			}
 		}
 	}

@@ -24,7 +24,7 @@ func (c *checker) configuration(written *Configuration) *Checked {
 		Admin:  c.admin(field.NewPath("admin"), written.Admin, written.Listen.Address),
 	}
 	c.authentication(field.NewPath("authentication"), &written.Authentication, checked)
-	checked.Clusters = c.clusters(field.NewPath("clusters"), written.Clusters, checked.ClientCertificate)
+	checked.Clusters = c.clusters(field.NewPath("clusters"), written.Clusters, checked)
 	checked.GroupRules = c.groupRules(field.NewPath("groupRules"), written)
 	checked.Tracing = c.tracing(field.NewPath("tracing"), written.Tracing)
 	checked.AccessLog = c.accessLog(field.NewPath("accessLog"), written.AccessLog)

@@ -162,7 +162,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"wrong apiVersion", []string{"ostiary.dev/v1alpha1", "ostiary.dev/v2"}, []string{`apiVersion: "ostiary.dev/v1alpha1"`}},
 		{"no kind", []string{"kind: Configuration\n", ""}, []string{"kind: Required value"}},
 		{"unknown field with a neighbour", []string{"certFile: tls.crt", "certfile: tls.crt"}, []string{`listen.tls.certfile: did you mean "certFile"?`, "listen.tls.certFile: Required"}},
-		{"unknown field without a neighbour", []string{"  tlsServerName: kubernetes", "  insecureSkipVerify: true"}, []string{"clusters[1].insecureSkipVerify: unknown field; known here: certificateAuthorityFile"}},
+		{"unknown field without a neighbour", []string{"  tlsServerName: kubernetes", "  insecureSkipVerify: true"}, []string{"clusters[1].insecureSkipVerify: unknown field; known here: access, audiences"}},
 		{"case of a field", []string{"audiences:", "Audiences:"}, []string{`authentication.Audiences: did you mean "audiences"`}},
 		{"unknown mechanism", []string{"  anonymous:", "  bootstrapToken: {}\n  anonymous:"}, []string{"authentication.bootstrapToken: unknown field"}},
 		{"duplicate field", []string{"  audiences: [api]", "  audiences: [api]\n  audiences: [other]"}, []string{`: Duplicate field: key "audiences" already set`}},

@@ -69,14 +69,14 @@ func (c *checker) clientCertificate(p *field.Path, written *ClientCertificate) *
 		return nil
 	}
 	c.names(at, written.CAFiles, "a file")
-	c.durationInRange(p.Child("maxLifetime"), written.MaxLifetime, minMaxLifetime, maxMaxLifetime)
+	lifetime := c.maxLifetime(p, written.MaxLifetime, written.Profile)
 	policy := c.policy(p, written.MechanismPolicy)
 	authorities := c.bundle(written.CAFiles, at.Index)
 	if authorities == nil {
 		return nil
 	}
 	return &CheckedClientCertificate{
-		Authorities: *authorities, MaxLifetime: time.Duration(written.MaxLifetime), CheckedPolicy: policy,
+		Authorities: *authorities, MaxLifetime: lifetime, CheckedPolicy: policy,
 		Digest: digestOf(c.settings(p, written), authorities.Digest[:]),
 	}
 }
@@ -116,8 +116,7 @@ type authenticationConfiguration struct {
 
 func (c *checker) jwt(p *field.Path, authentication *Authentication) *CheckedJWT {
 	written := authentication.JWT
-	c.durationInRange(p.Child("maxLifetime"), written.MaxLifetime, minMaxLifetime, maxMaxLifetime)
-	checked := &CheckedJWT{MaxLifetime: time.Duration(written.MaxLifetime), CheckedPolicy: c.policy(p, written.MechanismPolicy)}
+	checked := &CheckedJWT{MaxLifetime: c.maxLifetime(p, written.MaxLifetime, written.Profile), CheckedPolicy: c.policy(p, written.MechanismPolicy)}
 	at := p.Child("configuration")
 	switch {
 	case written.File != "" && written.Configuration != nil:
@@ -195,6 +194,7 @@ func (c *checker) anonymous(p *field.Path, written *Anonymous) *CheckedAnonymous
 }
 
 func (c *checker) policy(p *field.Path, written MechanismPolicy) CheckedPolicy {
+	kubernetes := c.profile(p, written)
 	at := p.Child("allowedSystemNames")
 	c.names(at, written.AllowedSystemNames, "a name")
 	for i, name := range written.AllowedSystemNames {
@@ -204,9 +204,50 @@ func (c *checker) policy(p *field.Path, written MechanismPolicy) CheckedPolicy {
 		c.pattern(at.Index(i), name)
 	}
 	return CheckedPolicy{
+		Kubernetes:         kubernetes,
 		AllowedNetworks:    c.networks(p.Child("allowedNetworks"), written.AllowedNetworks),
 		AllowedSystemNames: written.AllowedSystemNames,
 	}
+}
+
+// The profiles of a mechanism.
+const (
+	profileHardened   = "hardened"
+	profileKubernetes = "kubernetes"
+)
+
+// profile reports whether the mechanism shall do as kube-apiserver does.
+func (c *checker) profile(p *field.Path, written MechanismPolicy) (kubernetes bool) {
+	switch written.Profile {
+	case "", profileHardened:
+		return false
+	case profileKubernetes:
+		if len(written.AllowedSystemNames) > 0 {
+			c.excludedByProfile(p.Child("allowedSystemNames"))
+		}
+		if len(written.AllowedNetworks) > 0 {
+			c.excludedByProfile(p.Child("allowedNetworks"))
+		}
+		return true
+	default:
+		c.errs = append(c.errs, field.NotSupported(p.Child("profile"), written.Profile, []string{profileHardened, profileKubernetes}))
+		return false
+	}
+}
+
+// excludedByProfile refuses a field that hardens a mechanism whose profile says that it shall not be.
+func (c *checker) excludedByProfile(p *field.Path) {
+	c.forbidden(p, "profile %s turns the hardening of this mechanism off; remove one of the two", profileKubernetes)
+}
+
+// maxLifetime checks the longest lifetime of a mechanism's credentials.
+func (c *checker) maxLifetime(p *field.Path, written Duration, profile string) time.Duration {
+	at := p.Child("maxLifetime")
+	c.durationInRange(at, written, minMaxLifetime, maxMaxLifetime)
+	if written != 0 && profile == profileKubernetes {
+		c.excludedByProfile(at)
+	}
+	return time.Duration(written)
 }
 
 // networks parses CIDRs. Only the canonical form is taken: one with host bits set may mean the host or its network.

@@ -20,6 +20,10 @@ type Cluster struct {
 	Name string
 	// Server is the API server's URL: scheme and host only.
 	Server *url.URL
+	// Authenticator decides who comes in to this cluster. Required.
+	Authenticator Authenticator
+	// Audiences are the target audiences of every request to it (AUD-1).
+	Audiences []string
 	// Mode names the identity mode for those who ask: "requestHeader" or "impersonation".
 	Mode string
 	// HTTP2 carries what is long or has a body: many watches share one connection, and nothing is lost when it ends.

@@ -30,10 +30,6 @@ type Authenticator interface {
 // State is what the gate decides by. It is immutable: a reload makes a new one, which takes effect with the next
 // request.
 type State struct {
-	// Authenticator is required.
-	Authenticator Authenticator
-	// Audiences are the target audiences of every request (AUD-1).
-	Audiences []string
 	// Clusters has at least one; the first serves "/".
 	Clusters []*Cluster
 }
@@ -99,11 +95,11 @@ func New(config Config) (*Gate, error) {
 
 // Use makes the gate decide by state from the next request on. It refuses a state that could not decide anything.
 func (g *Gate) Use(state *State) error {
-	if state == nil || state.Authenticator == nil || len(state.Clusters) == 0 {
-		return errors.New("gateway: a state needs an authenticator and a cluster")
+	if state == nil || len(state.Clusters) == 0 {
+		return errors.New("gateway: a state needs a cluster")
 	}
 	for _, cluster := range state.Clusters {
-		if cluster.HTTP1 == nil || cluster.HTTP2 == nil || cluster.Assert == nil || cluster.Server == nil {
+		if cluster.Authenticator == nil || cluster.HTTP1 == nil || cluster.HTTP2 == nil || cluster.Assert == nil || cluster.Server == nil {
 			return errors.New("gateway: cluster " + cluster.Name + " is not complete")
 		}
 	}
@@ -124,9 +120,10 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	}
 
 	// Authenticate: who is it, and does policy let the credential count?
-	x.decision = state.Authenticator.Decide(r.Context(), &authn.Request{
+	entrance := x.target.entrance(state.Clusters)
+	x.decision = entrance.Authenticator.Decide(r.Context(), &authn.Request{
 		TLS: r.TLS, Conn: connFrom(r.Context()), Header: r.Header, Path: x.target.url.Path,
-		Source: sourceOf(r), Cluster: x.clusterName(), Audiences: state.Audiences, Now: x.began,
+		Source: sourceOf(r), Cluster: x.clusterName(), Audiences: entrance.Audiences, Now: x.began,
 	})
 	authn.StripTokens(r.Header)
 	w.warnings = x.decision.Warnings

@@ -104,16 +104,16 @@ func newSetup(t *testing.T, api http.Handler, change ...func(*gateway.State)) *s
 	t.Cleanup(plain.CloseIdleConnections)
 	t.Cleanup(upgrade.CloseIdleConnections)
 	cluster := func(name string) *gateway.Cluster {
-		return &gateway.Cluster{Name: name, Server: server, Mode: "requestHeader", HTTP2: plain, HTTP1: upgrade, Assert: identityheader.Asserter(frontproxy.Encode, frontproxy.Strip)}
+		return &gateway.Cluster{
+			Name: name, Server: server, Mode: "requestHeader", HTTP2: plain, HTTP1: upgrade, Assert: identityheader.Asserter(frontproxy.Encode, frontproxy.Strip),
+			Authenticator: byToken{users: map[string]*identity.Identity{
+				"alice":  {Username: "alice", Groups: []string{"dev", "system:authenticated"}},
+				"nobody": {Username: identity.Anonymous, Groups: []string{identity.GroupUnauthenticated}},
+				"empty":  {},
+			}},
+		}
 	}
-	state := &gateway.State{
-		Authenticator: byToken{users: map[string]*identity.Identity{
-			"alice":  {Username: "alice", Groups: []string{"dev", "system:authenticated"}},
-			"nobody": {Username: identity.Anonymous, Groups: []string{identity.GroupUnauthenticated}},
-			"empty":  {},
-		}},
-		Clusters: []*gateway.Cluster{cluster("prod"), cluster("stage")},
-	}
+	state := &gateway.State{Clusters: []*gateway.Cluster{cluster("prod"), cluster("stage")}}
 	for _, one := range change {
 		one(state)
 	}

@@ -42,8 +42,8 @@ func TestUnreadRefusalsEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		nothing := roundTrip(func(*http.Request) (*http.Response, error) { return nil, io.EOF })
 		gate, err := gateway.New(gateway.Config{
-			State: &gateway.State{Authenticator: byToken{}, Clusters: []*gateway.Cluster{{
-				Name: "prod", Server: &url.URL{Scheme: "https", Host: "api"}, HTTP1: nothing, HTTP2: nothing, Assert: identityheader.Asserter(frontproxy.Encode, frontproxy.Strip),
+			State: &gateway.State{Clusters: []*gateway.Cluster{{
+				Name: "prod", Authenticator: byToken{}, Server: &url.URL{Scheme: "https", Host: "api"}, HTTP1: nothing, HTTP2: nothing, Assert: identityheader.Asserter(frontproxy.Encode, frontproxy.Strip),
 			}}},
 			Sink: &journal{added: make(chan struct{}, 1)}, Logger: slog.New(slog.DiscardHandler),
 		})

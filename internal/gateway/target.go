@@ -21,6 +21,15 @@ type target struct {
 	url     url.URL  // Path is decoded; RequestURI() gives the client's own bytes
 }
 
+// entrance is the cluster whose authenticator judges the caller. Who asks for a cluster that does not exist is judged by
+// the first, and told only then.
+func (t *target) entrance(clusters []*Cluster) *Cluster {
+	if t.cluster != nil {
+		return t.cluster
+	}
+	return clusters[0]
+}
+
 // route reads the request target from the bytes that the client sent.
 func route(r *http.Request, clusters []*Cluster) (target, error) {
 	raw := r.RequestURI

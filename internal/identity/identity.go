@@ -9,6 +9,13 @@ const (
 	Anonymous            = "system:anonymous"
 	GroupAuthenticated   = "system:authenticated"
 	GroupUnauthenticated = "system:unauthenticated"
+	// ServiceAccountPrefix starts the user name of a ServiceAccount, GroupServiceAccounts holds all of them, and with
+	// ":<namespace>" those of one namespace (SAL-14).
+	ServiceAccountPrefix = "system:serviceaccount:"
+	GroupServiceAccounts = "system:serviceaccounts"
+	// BootstrapPrefix starts the user name of a bootstrap token, GroupBootstrappers holds all of them (BOOT-10).
+	BootstrapPrefix    = "system:bootstrap:"
+	GroupBootstrappers = "system:bootstrappers"
 	// ReservedPrefix starts every user and group name that belongs to Kubernetes itself.
 	ReservedPrefix = "system:"
 	// ExtraCredentialID is the extra key under which Kubernetes reports the credential id (X509-9, OIDC-17).

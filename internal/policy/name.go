@@ -64,19 +64,35 @@ func isReserved(name string) bool { return strings.HasPrefix(name, identity.Rese
 // provider's group "system:masters", a certificate for "system:node:x". It is judged before anything asks the cluster
 // for rights, as the names themselves are rights.
 func (m *mechanismRules) refuseReserved(cred *authn.Credential) *Refusal {
-	if name := cred.Identity.Username; !m.mayCarry(cred.Mechanism, name, identity.Anonymous) {
+	users, groups := ownNames(cred.Mechanism)
+	if name := cred.Identity.Username; !m.mayCarry(name, users) {
 		return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the user %s", cred.Mechanism, quote(name))}
 	}
 	for _, name := range cred.Identity.Groups {
-		if !m.mayCarry(cred.Mechanism, name, identity.GroupUnauthenticated) {
+		if !m.mayCarry(name, groups) {
 			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the group %s", cred.Mechanism, quote(name))}
 		}
 	}
 	return nil
 }
 
-// mayCarry reports whether the mechanism may carry a name; anonymousOwn is the one that the anonymous mechanism exists for.
-func (m *mechanismRules) mayCarry(mechanism identity.Mechanism, name, anonymousOwn string) bool {
-	return !isReserved(name) || matchesAny(m.systemNames, name) ||
-		mechanism == identity.AnonymousAccess && name == anonymousOwn
+// mayCarry reports whether the mechanism may carry a name; own are those that it exists for.
+func (m *mechanismRules) mayCarry(name string, own []pattern) bool {
+	return !isReserved(name) || matchesAny(m.systemNames, name) || matchesAny(own, name)
+}
+
+// ownNames are the reserved names that a mechanism exists for: it gives no others, and nobody can choose them.
+func ownNames(mechanism identity.Mechanism) (users, groups []pattern) {
+	switch mechanism {
+	case identity.AnonymousAccess: // ANON-1
+		return []pattern{{text: identity.Anonymous}}, []pattern{{text: identity.GroupUnauthenticated}}
+	case identity.ServiceAccount, identity.TokenRequest: // SAL-14, SAB-18
+		return []pattern{{text: identity.ServiceAccountPrefix, prefix: true}},
+			[]pattern{{text: identity.GroupServiceAccounts}, {text: identity.GroupServiceAccounts + ":", prefix: true}}
+	case identity.BootstrapToken: // BOOT-10
+		return []pattern{{text: identity.BootstrapPrefix, prefix: true}},
+			[]pattern{{text: identity.GroupBootstrappers}, {text: identity.GroupBootstrappers + ":", prefix: true}}
+	case identity.ProxyHeader, identity.ClientCertificate, identity.StaticToken, identity.JWT, identity.Webhook:
+	}
+	return nil, nil
 }

@@ -30,7 +30,8 @@ type MechanismRules struct {
 	// MaxLifetime bounds NotAfter - NotBefore (G-06, G-27); a credential that lacks either is refused. 0 means no bound.
 	MaxLifetime time.Duration
 	// AllowedSystemNames are user and group names starting with "system:" that the mechanism may carry; all others are
-	// refused. A trailing "*" stands for any ending. The anonymous mechanism needs none for its own two names.
+	// refused. A trailing "*" stands for any ending. Names that a mechanism exists for need not be listed: those of
+	// anonymous callers, ServiceAccounts and bootstrap tokens.
 	AllowedSystemNames []string
 }
 
@@ -117,7 +118,7 @@ func (p *Policy) Admit(r *authn.Request, cred *authn.Credential) (*identity.Iden
 	}
 	// Not to be remembered: it depends on the time. NotBefore is not asked, as for a token it is when the token was
 	// issued, which Kubernetes does not compare with the clock; where it matters, the mechanism has compared it.
-	if !cred.NotAfter.IsZero() && (r.Now.IsZero() || r.Now.After(cred.NotAfter)) {
+	if !cred.NotAfter.IsZero() && (r.Now.IsZero() || r.Now.After(cred.NotAfter.Add(cred.Leeway))) {
 		return nil, &Refusal{Reason: ReasonExpired, Detail: "the credential expired at " + cred.NotAfter.UTC().Format(time.RFC3339)}
 	}
 	found := p.verdict(r.Cluster, cred, rules)

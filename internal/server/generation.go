@@ -37,18 +37,20 @@ type generation struct {
 // build makes a generation. Either all of it is good or nothing changes; every mistake is reported at once. life bounds
 // the background work of its parts.
 func build(life context.Context, checked *config.Checked, previous *generation, logger *slog.Logger) (*generation, error) {
+	clusters, err := upstreams(checked.Clusters, previous)
+	mistakes := []error{err}
 	a := &assembly{
 		ctx: life, checked: checked, previous: previous, logger: logger,
-		chain:  authn.Config{Audiences: checked.Audiences},
 		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules)},
 	}
-	var mistakes []error
+	for i, one := range clusters {
+		cluster := &checked.Clusters[i]
+		a.clusters = append(a.clusters, &draft{cluster: cluster, upstream: one, chain: authn.Config{Audiences: cluster.Audiences}})
+	}
 	for _, add := range a.mechanisms() {
 		mistakes = append(mistakes, add())
 	}
 	admitter, err := policy.New(a.policy)
-	mistakes = append(mistakes, err)
-	clusters, err := upstreams(checked.Clusters, previous)
 	mistakes = append(mistakes, err)
 	if err := errors.Join(mistakes...); err != nil {
 		if a.jwt != nil && (previous == nil || previous.jwt != a.jwt) {
@@ -56,34 +58,43 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 		}
 		return nil, err
 	}
-	a.chain.Admitter = admitter
-	chain, err := authn.New(a.chain)
+	state, err := a.state(admitter)
 	if err != nil {
 		return nil, err
 	}
 	g := &generation{
-		checked: checked, clusters: clusters, jwt: a.jwt,
-		state: &gateway.State{Authenticator: chain, Audiences: checked.Audiences},
-		tls:   tlspolicy.Gate(checked.Listen.TLS.Certificate, authorityHint(checked)),
+		checked: checked, clusters: clusters, jwt: a.jwt, certificates: a.certificates, state: state,
+		tls: tlspolicy.Gate(checked.Listen.TLS.Certificate, authorityHint(checked)),
 	}
 	if checked.Admin != nil && checked.Admin.TLS != nil {
 		g.adminTLS = tlspolicy.Server(checked.Admin.TLS.Certificate)
 	}
-	for _, step := range a.chain.Requests {
-		if m, ok := step.Mechanism.(*clientcert.Mechanism); ok {
-			g.certificates, g.authorities = m, checked.ClientCertificate.Authorities.Digest
-		}
+	if checked.ClientCertificate != nil {
+		g.authorities = checked.ClientCertificate.Authorities.Digest
 	}
 	if checked.JWT != nil {
 		g.jwtContent = string(checked.JWT.Content)
-	}
-	for _, cluster := range clusters {
-		g.state.Clusters = append(g.state.Clusters, cluster.gateway)
 	}
 	for _, warning := range checked.Warnings {
 		logger.Warn("configuration", slog.String("cause", warning.Message))
 	}
 	return g, nil
+}
+
+// state is what the gate decides by: the clusters, each with its chain.
+func (a *assembly) state(admitter authn.Admitter) (*gateway.State, error) {
+	state := new(gateway.State)
+	for _, one := range a.clusters {
+		one.chain.Admitter = admitter
+		chain, err := authn.New(one.chain)
+		if err != nil {
+			return nil, fmt.Errorf("cluster %s: %w", one.cluster.Name, err)
+		}
+		cluster := *one.upstream.gateway // its connections may be those of the generation before
+		cluster.Authenticator, cluster.Audiences = chain, one.cluster.Audiences
+		state.Clusters = append(state.Clusters, &cluster)
+	}
+	return state, nil
 }
 
 // Validate checks what package config leaves to the mechanisms, without starting anything that outlives the call.

@@ -22,9 +22,18 @@ type assembly struct {
 	previous *generation // nil at the start
 	logger   *slog.Logger
 
-	chain  authn.Config
-	policy policy.Config
-	jwt    *jwt.Mechanism
+	clusters     []*draft
+	policy       policy.Config
+	certificates *clientcert.Mechanism
+	jwt          *jwt.Mechanism
+}
+
+// draft is the chain of one cluster in the making. All clusters have the mechanisms of the configuration in common; each
+// has those that its own tokens need besides.
+type draft struct {
+	cluster  *config.CheckedCluster
+	upstream *upstream
+	chain    authn.Config
 }
 
 // mechanisms is the one list, in Kubernetes' own order: what stands first is asked first. A mechanism that the
@@ -49,7 +58,8 @@ func (a *assembly) clientCertificate() error {
 	if a.previous != nil && a.previous.certificates != nil && a.previous.authorities == c.Authorities.Digest {
 		mechanism = a.previous.certificates
 	}
-	a.request(identity.ClientCertificate, mechanism, c.CheckedPolicy, policy.MechanismRules{MaxLifetime: c.MaxLifetime})
+	a.certificates = mechanism
+	a.request(authn.RequestStep{Name: identity.ClientCertificate, Mechanism: mechanism}, c.CheckedPolicy, policy.MechanismRules{MaxLifetime: c.MaxLifetime})
 	return nil
 }
 
@@ -59,7 +69,7 @@ func (a *assembly) staticToken() error {
 	if c == nil {
 		return nil
 	}
-	table, err := statictoken.Parse(c.Content, statictoken.Options{AllowClearText: c.AllowClearText})
+	table, err := statictoken.Parse(c.Content, statictoken.Options{AllowClearText: c.AllowClearText || c.Kubernetes})
 	clear(c.Content) // tokens in clear text must not stay in memory (G-12); the digest is left to notice changes
 	if err != nil {
 		return fmt.Errorf("authentication.staticToken.file: %s: %w", c.File, err)
@@ -67,7 +77,7 @@ func (a *assembly) staticToken() error {
 	for _, warning := range table.Warnings() {
 		a.logger.Warn("static token file", slog.String("file", c.File), slog.String("cause", warning.String()))
 	}
-	a.token(identity.StaticToken, statictoken.New(table), c.CheckedPolicy, policy.MechanismRules{})
+	a.token(authn.TokenStep{Name: identity.StaticToken, Mechanism: statictoken.New(table), AudienceAgnostic: true}, c.CheckedPolicy, policy.MechanismRules{})
 	return nil
 }
 
@@ -92,7 +102,7 @@ func (a *assembly) jsonWebToken() error {
 		return fmt.Errorf("authentication.jwt: %w", err)
 	}
 	a.jwt = mechanism
-	a.token(identity.JWT, mechanism, c.CheckedPolicy, policy.MechanismRules{MaxLifetime: c.MaxLifetime})
+	a.token(authn.TokenStep{Name: identity.JWT, Mechanism: mechanism, AudienceAgnostic: true}, c.CheckedPolicy, policy.MechanismRules{MaxLifetime: c.MaxLifetime})
 	if parsed.Anonymous != nil && parsed.Anonymous.Enabled {
 		a.anonymous(parsed.Anonymous.Paths, config.CheckedPolicy{})
 	}
@@ -107,27 +117,36 @@ func (a *assembly) anonymousAccess() error {
 	return nil
 }
 
-// anonymous puts anonymous access at the end of the chain.
+// anonymous puts anonymous access at the end of the chains.
 func (a *assembly) anonymous(paths []string, restrictions config.CheckedPolicy) {
-	a.chain.Anonymous = anonymous.New(paths)
+	for _, one := range a.clusters {
+		one.chain.Anonymous = anonymous.New(paths)
+	}
 	a.restrict(identity.AnonymousAccess, restrictions, policy.MechanismRules{})
 }
 
 // request adds a mechanism that reads the whole request.
-func (a *assembly) request(name identity.Mechanism, m authn.Mechanism, restrictions config.CheckedPolicy, rules policy.MechanismRules) {
-	a.chain.Requests = append(a.chain.Requests, authn.RequestStep{Name: name, Mechanism: m})
-	a.restrict(name, restrictions, rules)
+func (a *assembly) request(step authn.RequestStep, restrictions config.CheckedPolicy, rules policy.MechanismRules) {
+	for _, one := range a.clusters {
+		one.chain.Requests = append(one.chain.Requests, step)
+	}
+	a.restrict(step.Name, restrictions, rules)
 }
 
-// token adds a mechanism that reads bearer tokens and knows no audiences of its own (AUD-2).
-func (a *assembly) token(name identity.Mechanism, m authn.TokenMechanism, restrictions config.CheckedPolicy, rules policy.MechanismRules) {
-	a.chain.Tokens = append(a.chain.Tokens, authn.TokenStep{Name: name, Mechanism: m, AudienceAgnostic: true})
-	a.restrict(name, restrictions, rules)
+// token adds a mechanism that reads bearer tokens.
+func (a *assembly) token(step authn.TokenStep, restrictions config.CheckedPolicy, rules policy.MechanismRules) {
+	for _, one := range a.clusters {
+		one.chain.Tokens = append(one.chain.Tokens, step)
+	}
+	a.restrict(step.Name, restrictions, rules)
 }
 
 // restrict sets a mechanism's policy. Without one, policy refuses whatever the mechanism accepts.
 func (a *assembly) restrict(name identity.Mechanism, restrictions config.CheckedPolicy, rules policy.MechanismRules) {
 	rules.AllowedNetworks = restrictions.AllowedNetworks
 	rules.AllowedSystemNames = restrictions.AllowedSystemNames
+	if restrictions.Kubernetes {
+		rules.AllowedSystemNames = []string{identity.ReservedPrefix + "*"}
+	}
 	a.policy.Mechanisms[name] = rules
 }

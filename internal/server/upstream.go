@@ -38,8 +38,11 @@ const (
 // upstream is one API server with its connections.
 type upstream struct {
 	gateway *gateway.Cluster
-	digest  config.Digest
-	close   func()
+	// access is the gate's own account on the cluster; nil where it has none.
+	access *kubeapi.Access
+	digest config.Digest
+	// closers let go of its connections.
+	closers []func()
 }
 
 // upstreams connects the configured clusters; those that did not change are taken over with their open connections.
@@ -75,62 +78,79 @@ func (g *generation) upstream(cluster *config.CheckedCluster) *upstream {
 	return nil
 }
 
-// newUpstream makes the connections of one cluster, in its identity mode.
+// newUpstream makes the connections of one cluster, in its identity mode, and the gate's own account there.
 func newUpstream(cluster *config.CheckedCluster) (*upstream, error) {
+	one := &upstream{digest: cluster.Digest}
+	if access := cluster.Access; access != nil {
+		var err error
+		if one.access, err = newAccess(cluster, access); err != nil {
+			return nil, fmt.Errorf("access: %w", err)
+		}
+		one.closers = append(one.closers, one.access.Close)
+	}
 	switch {
 	case cluster.RequestHeader != nil:
-		return newFrontProxy(cluster)
+		return one, one.frontProxy(cluster)
 	case cluster.Impersonation != nil:
-		return newImpersonating(cluster)
+		return one, one.impersonating(cluster)
 	default:
 		return nil, errors.New("no identity mode")
 	}
 }
 
-// newFrontProxy hands identities on as an authenticating proxy does: under a front-proxy certificate (GW-1).
-func newFrontProxy(cluster *config.CheckedCluster) (*upstream, error) {
-	stripper, err := frontproxy.NewStripper(cluster.StripHeaders, cluster.StripHeaderPrefixes)
-	if err != nil {
-		return nil, fmt.Errorf("identity.requestHeader: %w", err)
+// close lets go of what is idle; requests under way go on.
+func (u *upstream) close() {
+	for _, one := range u.closers {
+		one()
 	}
-	general := newTransport(frontProxyTLS(cluster), http2)
-	upgrade := newTransport(frontProxyTLS(cluster), http1)
-	return &upstream{
-		digest: cluster.Digest,
-		gateway: &gateway.Cluster{
-			Name: cluster.Name, Server: cluster.Server, Mode: modeRequestHeader,
-			HTTP2: general, HTTP1: upgrade, Assert: identityheader.Asserter(frontproxy.Encode, stripper.Strip),
-		},
-		close: func() {
-			general.CloseIdleConnections()
-			upgrade.CloseIdleConnections()
-		},
-	}, nil
 }
 
-// newImpersonating hands identities on as Impersonate-* headers under the gate's own credential, which therefore may do
-// nothing but impersonate and ask for reviews.
-func newImpersonating(cluster *config.CheckedCluster) (*upstream, error) {
-	access, err := kubeapi.New(kubeapi.Config{
-		Kubeconfig: cluster.Impersonation.Content, Directory: filepath.Dir(cluster.Impersonation.Kubeconfig),
+// newAccess is an account of the gate's own on a cluster.
+func newAccess(cluster *config.CheckedCluster, access *config.CheckedAccess) (*kubeapi.Access, error) {
+	made, err := kubeapi.New(kubeapi.Config{
+		Kubeconfig: access.Content, Directory: filepath.Dir(access.Kubeconfig),
 		Server: cluster.Server, TLSServerName: cluster.TLSServerName, CertificateAuthority: cluster.Authorities.PEM(),
 	})
 	if err != nil {
-		return nil, fmt.Errorf("identity.impersonation.kubeconfig: %s: %w", cluster.Impersonation.Kubeconfig, err)
+		return nil, fmt.Errorf("%s: %w", access.Kubeconfig, err)
+	}
+	return made, nil
+}
+
+// frontProxy hands identities on as an authenticating proxy does: under a front-proxy certificate (GW-1).
+func (u *upstream) frontProxy(cluster *config.CheckedCluster) error {
+	stripper, err := frontproxy.NewStripper(cluster.StripHeaders, cluster.StripHeaderPrefixes)
+	if err != nil {
+		return fmt.Errorf("identity.requestHeader: %w", err)
+	}
+	general := newTransport(frontProxyTLS(cluster), http2)
+	upgrade := newTransport(frontProxyTLS(cluster), http1)
+	u.gateway = &gateway.Cluster{
+		Name: cluster.Name, Server: cluster.Server, Mode: modeRequestHeader,
+		HTTP2: general, HTTP1: upgrade, Assert: identityheader.Asserter(frontproxy.Encode, stripper.Strip),
+	}
+	u.closers = append(u.closers, general.CloseIdleConnections, upgrade.CloseIdleConnections)
+	return nil
+}
+
+// impersonating hands identities on as Impersonate-* headers under the gate's own credential, which therefore may do
+// nothing but impersonate and ask for reviews.
+func (u *upstream) impersonating(cluster *config.CheckedCluster) error {
+	access, err := newAccess(cluster, &cluster.Impersonation.CheckedAccess)
+	if err != nil {
+		return fmt.Errorf("identity.impersonation.kubeconfig: %w", err)
 	}
 	checker, err := impersonation.New(impersonation.Config{Reviewer: access.Reviewer(), LegacyOnly: cluster.Impersonation.LegacyOnly})
 	if err != nil {
-		return nil, err
+		return err
 	}
 	general, upgrade := access.Transports()
-	return &upstream{
-		digest: cluster.Digest,
-		gateway: &gateway.Cluster{
-			Name: cluster.Name, Server: cluster.Server, Mode: modeImpersonation,
-			HTTP2: general, HTTP1: upgrade, Assert: identityheader.Asserter(impersonation.Encode, impersonation.Strip), Impersonator: checker,
-		},
-		close: access.Close,
-	}, nil
+	u.gateway = &gateway.Cluster{
+		Name: cluster.Name, Server: cluster.Server, Mode: modeImpersonation,
+		HTTP2: general, HTTP1: upgrade, Assert: identityheader.Asserter(impersonation.Encode, impersonation.Strip), Impersonator: checker,
+	}
+	u.closers = append(u.closers, access.Close)
+	return nil
 }
 
 // frontProxyTLS trusts the cluster's CA alone and presents the front-proxy certificate (G-30).
