@@ -21,6 +21,9 @@ type Request struct {
 	Conn *Conn
 	// Header holds the request's headers as they arrived. Mechanisms read them only; stripping is the gateway's work.
 	Header http.Header
+	// Asserted holds the identity headers that were taken off the request at the door, under the names that they came
+	// with; nil when there were none. The authenticating-proxy mechanism alone reads them.
+	Asserted http.Header
 	// Path is the decoded URL path as the cluster will see it.
 	Path string
 	// Source is the client's address.
@@ -45,25 +48,32 @@ type TokenMechanism interface {
 
 // Conn is the memory of one client connection. The zero value is ready for use; it is safe for concurrent use, as
 // HTTP/2 runs many requests on one connection.
-type Conn struct {
-	certificate atomic.Pointer[any]
-}
+type Conn struct{ verdicts [slots]atomic.Pointer[any] }
 
-// Certificate returns what SetCertificate stored, or nil.
-func (c *Conn) Certificate() any {
+// Slot is a place in a Conn.
+type Slot uint8
+
+// Each mechanism that judges the connection's certificate has a place of its own.
+const (
+	CertificateSlot Slot = iota // as a client's
+	ProxySlot                   // as an authenticating proxy's
+	slots
+)
+
+// Verdict returns what SetVerdict stored, or nil.
+func (c *Conn) Verdict(slot Slot) any {
 	if c == nil {
 		return nil
 	}
-	if stored := c.certificate.Load(); stored != nil {
+	if stored := c.verdicts[slot].Load(); stored != nil {
 		return *stored
 	}
 	return nil
 }
 
-// SetCertificate remembers the client-certificate mechanism's verdict for this connection. On a nil Conn it does
-// nothing.
-func (c *Conn) SetCertificate(verdict any) {
+// SetVerdict remembers a mechanism's verdict for this connection. On a nil Conn it does nothing.
+func (c *Conn) SetVerdict(slot Slot, verdict any) {
 	if c != nil {
-		c.certificate.Store(&verdict)
+		c.verdicts[slot].Store(&verdict)
 	}
 }

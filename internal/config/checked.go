@@ -28,15 +28,23 @@ type Checked struct {
 	// Audiences are the API audiences (AUD-1); may be empty.
 	Audiences []string
 	// The mechanisms; nil means off. At least one is set.
-	ClientCertificate *CheckedClientCertificate
-	StaticToken       *CheckedStaticToken
-	JWT               *CheckedJWT
-	Anonymous         *CheckedAnonymous
+	ProxyHeader          *CheckedProxyHeader
+	ClientCertificate    *CheckedClientCertificate
+	StaticToken          *CheckedStaticToken
+	ServiceAccountSecret *CheckedServiceAccountSecret
+	TokenRequest         *CheckedTokenRequest
+	BootstrapToken       *CheckedBootstrapToken
+	JWT                  *CheckedJWT
+	Webhook              *CheckedWebhook
+	Anonymous            *CheckedAnonymous
 
 	// GroupRules are as written, with patterns known to be well formed.
 	GroupRules []GroupRule
-	AccessLog  CheckedAccessLog
-	Tracing    *CheckedTracing // nil: no traces
+	// TokenRequests is about tokens that are requested through the gate.
+	TokenRequests CheckedTokenRequests
+	TokenReview   *CheckedTokenReview // nil: no such listener
+	AccessLog     CheckedAccessLog
+	Tracing       *CheckedTracing // nil: no traces
 
 	// Warnings are what an operator should mend although the configuration is in force.
 	Warnings []Mistake
@@ -92,7 +100,9 @@ type CheckedCluster struct {
 	Audiences []string
 	// Access is the gate's own account; nil where there is none.
 	Access *CheckedAccess
-	Digest Digest
+	// ServiceAccounts is nil where no token of theirs is recognised.
+	ServiceAccounts *CheckedServiceAccounts
+	Digest          Digest
 }
 
 // CheckedAccess is the gate's own account on a cluster.

@@ -55,6 +55,12 @@ func (c *checker) cluster(p *field.Path, written *Cluster, all *Checked) Checked
 	case checked.Impersonation != nil:
 		checked.Access = &checked.Impersonation.CheckedAccess
 	}
+	if written.ServiceAccounts != nil {
+		checked.ServiceAccounts = c.serviceAccounts(p.Child("serviceAccounts"), written.ServiceAccounts, &checked)
+		if len(checked.Audiences) == 0 {
+			checked.Audiences = written.ServiceAccounts.Issuers // AUD-1
+		}
+	}
 	if authorities == nil {
 		return checked
 	}
@@ -62,6 +68,9 @@ func (c *checker) cluster(p *field.Path, written *Cluster, all *Checked) Checked
 	parts := [][]byte{c.settings(p, written), authorities.Digest[:]}
 	if checked.RequestHeader != nil {
 		parts = append(parts, checked.RequestHeader.Digest[:])
+	}
+	if written.ServiceAccounts != nil {
+		parts = append(parts, c.keyParts(written.ServiceAccounts)...)
 	}
 	if checked.Access != nil {
 		parts = append(parts, c.kubeconfigParts(checked.Access)...)
@@ -71,6 +80,26 @@ func (c *checker) cluster(p *field.Path, written *Cluster, all *Checked) Checked
 	}
 	checked.Digest = digestOf(parts...)
 	return checked
+}
+
+// clusterTokens sees that mechanisms which accept clusters' own tokens have a cluster that can judge them, and the reverse.
+func (c *checker) clusterTokens(p *field.Path, written *Authentication, checked *Checked) {
+	accounts, access := false, false
+	for i := range checked.Clusters {
+		accounts = accounts || checked.Clusters[i].ServiceAccounts != nil
+		access = access || checked.Clusters[i].Access != nil
+	}
+	for name, on := range map[string]bool{"serviceAccountSecret": written.ServiceAccountSecret != nil, "tokenRequest": written.TokenRequest != nil} {
+		if on && !accounts {
+			c.required(p.Child(name), "no cluster has serviceAccounts, so that no such token could be recognised; write clusters[].serviceAccounts")
+		}
+	}
+	if accounts && written.ServiceAccountSecret == nil && written.TokenRequest == nil {
+		c.warn(field.NewPath("clusters"), "serviceAccounts has no effect: neither authentication.serviceAccountSecret nor authentication.tokenRequest is there")
+	}
+	if written.BootstrapToken != nil && written.BootstrapToken.FromCluster && !access {
+		c.required(p.Child("bootstrapToken", "fromCluster"), "no cluster has an account of the gate's that could watch its Secrets; write clusters[].access")
+	}
 }
 
 // settings returns a part of the written configuration as bytes for a digest.

@@ -24,6 +24,10 @@ type Configuration struct {
 	Authentication Authentication `json:"authentication"`
 	// Rules that change the groups of accepted identities, applied in order, each to what the one before left (G-11, G-21).
 	GroupRules []GroupRule `json:"groupRules,omitempty"`
+	// ServiceAccount tokens that are requested through the gate. Left out, requests go on as they are.
+	TokenRequests *TokenRequests `json:"tokenRequests,omitempty"`
+	// Where API servers ask about tokens. Left out, none can.
+	TokenReview *TokenReview `json:"tokenReview,omitempty"`
 	// Where decisions are recorded.
 	AccessLog AccessLog `json:"accessLog,omitzero"`
 	// OpenTelemetry traces. Left out, there are none.
@@ -86,6 +90,8 @@ type Cluster struct {
 	// The gate's own account on the cluster, for what it asks there itself. Left out, identity.impersonation's account
 	// is used; with identity.requestHeader there is none then.
 	Access *Access `json:"access,omitempty"`
+	// How tokens of the cluster's ServiceAccounts are recognised. Left out, none are.
+	ServiceAccounts *ServiceAccounts `json:"serviceAccounts,omitempty"`
 }
 
 // Access is the gate's own account on a cluster. docs/rbac.md lists what it must be allowed for what is configured.
@@ -129,12 +135,22 @@ type Impersonation struct {
 type Authentication struct {
 	// API audiences (AUD-1), kube-apiserver's --api-audiences. May be empty.
 	Audiences []string `json:"audiences,omitempty"`
+	// Identities that an authenticating proxy names in headers.
+	ProxyHeader *ProxyHeader `json:"proxyHeader,omitempty"`
 	// X.509 client certificates.
 	ClientCertificate *ClientCertificate `json:"clientCertificate,omitempty"`
 	// Static token file.
 	StaticToken *StaticToken `json:"staticToken,omitempty"`
+	// ServiceAccount tokens that are kept in Secrets.
+	ServiceAccountSecret *ServiceAccountSecret `json:"serviceAccountSecret,omitempty"`
+	// ServiceAccount tokens that were requested.
+	TokenRequest *TokenRequest `json:"tokenRequest,omitempty"`
+	// Bootstrap tokens.
+	BootstrapToken *BootstrapToken `json:"bootstrapToken,omitempty"`
 	// JSON Web Tokens of OpenID Connect providers.
 	JWT *JWT `json:"jwt,omitempty"`
+	// Tokens that a TokenReview service knows.
+	Webhook *Webhook `json:"webhook,omitempty"`
 	// Access without a credential. An AuthenticationConfiguration may have an anonymous section instead, not as well.
 	Anonymous *Anonymous `json:"anonymous,omitempty"`
 }
@@ -215,9 +231,9 @@ type GroupMatch struct {
 	Users []string `json:"users,omitempty"`
 	// Group names as the rules before left them; a trailing "*" stands for any ending.
 	Groups []string `json:"groups,omitempty"`
-	// Mechanisms by which the caller came in: clientCertificate, staticToken, jwt or anonymous.
-	Mechanisms []string `json:"mechanisms,omitempty" jsonschema:"enum=clientCertificate,enum=staticToken,enum=jwt,enum=anonymous"`
-	// Names of clusters that the request is for, as in clusters[].name.
+	// Mechanisms by which the caller came in, by their names under authentication.
+	Mechanisms []string `json:"mechanisms,omitempty" jsonschema:"enum=proxyHeader,enum=clientCertificate,enum=staticToken,enum=serviceAccountSecret,enum=tokenRequest,enum=bootstrapToken,enum=jwt,enum=webhook,enum=anonymous"`
+	// Names of clusters that the request is for, as in clusters[].name, or of callers, as in tokenReview.callers[].name.
 	Clusters []string `json:"clusters,omitempty"`
 }
 

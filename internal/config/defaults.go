@@ -40,6 +40,12 @@ func (c *Configuration) setDefaults() {
 	setDefault(&limits.StreamsPerConnection, DefaultStreamsPerConnection)
 	setDefault(&limits.HeaderBytes, DefaultHeaderBytes)
 	setDefault(&c.Listen.DrainTimeout, Duration(DefaultDrainTimeout))
+	if c.Authentication.ProxyHeader != nil {
+		c.Authentication.ProxyHeader.setDefaults()
+	}
+	if c.Authentication.Webhook != nil {
+		c.Authentication.Webhook.setDefaults()
+	}
 }
 
 func setDefault[T comparable](value *T, fallback T) {

@@ -21,15 +21,20 @@ type kubeconfig struct {
 		} `json:"context"`
 	} `json:"contexts"`
 	Clusters []struct {
-		Name    string `json:"name"`
-		Cluster struct {
-			SkipVerify bool `json:"insecure-skip-tls-verify"`
-		} `json:"cluster"`
+		Name    string            `json:"name"`
+		Cluster kubeconfigCluster `json:"cluster"`
 	} `json:"clusters"`
 	Users []struct {
 		Name string         `json:"name"`
 		User kubeconfigUser `json:"user"`
 	} `json:"users"`
+}
+
+type kubeconfigCluster struct {
+	Server                   string `json:"server"`
+	SkipVerify               bool   `json:"insecure-skip-tls-verify"`
+	CertificateAuthority     string `json:"certificate-authority"`
+	CertificateAuthorityData string `json:"certificate-authority-data"`
 }
 
 type kubeconfigUser struct {
@@ -107,6 +112,21 @@ func (c *checker) currentUser(parsed *kubeconfig, refuse func(string)) *kubeconf
 		return nil
 	}
 	refuse("current-context names a context that is not in the file")
+	return nil
+}
+
+// currentCluster finds the cluster of the current context; nil if there is none.
+func (k *kubeconfig) currentCluster() *kubeconfigCluster {
+	for _, context := range k.Contexts {
+		if context.Name != k.CurrentContext {
+			continue
+		}
+		for i := range k.Clusters {
+			if k.Clusters[i].Name == context.Context.Cluster {
+				return &k.Clusters[i].Cluster
+			}
+		}
+	}
 	return nil
 }
 

@@ -164,7 +164,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"unknown field with a neighbour", []string{"certFile: tls.crt", "certfile: tls.crt"}, []string{`listen.tls.certfile: did you mean "certFile"?`, "listen.tls.certFile: Required"}},
 		{"unknown field without a neighbour", []string{"  tlsServerName: kubernetes", "  insecureSkipVerify: true"}, []string{"clusters[1].insecureSkipVerify: unknown field; known here: access, audiences"}},
 		{"case of a field", []string{"audiences:", "Audiences:"}, []string{`authentication.Audiences: did you mean "audiences"`}},
-		{"unknown mechanism", []string{"  anonymous:", "  bootstrapToken: {}\n  anonymous:"}, []string{"authentication.bootstrapToken: unknown field"}},
+		{"unknown mechanism", []string{"  anonymous:", "  kerberos: {}\n  anonymous:"}, []string{"authentication.kerberos: unknown field"}},
 		{"duplicate field", []string{"  audiences: [api]", "  audiences: [api]\n  audiences: [other]"}, []string{`: Duplicate field: key "audiences" already set`}},
 		{"duplicate field inside an inline object", []string{"file: authentication-configuration.yaml", "configuration: {apiVersion: apiserver.config.k8s.io/v1, kind: AuthenticationConfiguration, kind: x}"}, []string{`: Duplicate field: key "kind"`, "authentication.jwt.configuration: kind AuthenticationConfiguration"}},
 		{"list instead of mapping", []string{"accessLog:\n  file: access.log", "accessLog: [access.log]"}, []string{"accessLog: must be a mapping"}},
@@ -220,7 +220,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"attack 39: one CA for users and front proxy", []string{"{certFile: front.crt, keyFile: front.key}", "{certFile: alice.crt, keyFile: alice.key}"}, []string{"clusters[0].identity.requestHeader.certFile: any user's certificate may pass for the gate's"}},
 
 		// Mechanisms.
-		{"G-01: no mechanism", []string{configtest.Example()[strings.Index(configtest.Example(), "  clientCertificate:"):strings.Index(configtest.Example(), "groupRules:")], "", "mechanisms: [jwt], ", ""}, []string{"authentication: at least one mechanism (clientCertificate, staticToken, jwt, anonymous)"}},
+		{"G-01: no mechanism", []string{configtest.Example()[strings.Index(configtest.Example(), "  clientCertificate:"):strings.Index(configtest.Example(), "groupRules:")], "", "mechanisms: [jwt], ", ""}, []string{"authentication: at least one mechanism (proxyHeader, clientCertificate, staticToken, serviceAccountSecret"}},
 		{"no CA files", []string{"caFiles: [users-ca.crt]", "caFiles: []"}, []string{"authentication.clientCertificate.caFiles: at least one"}},
 		{"CA file twice", []string{"caFiles: [users-ca.crt]", "caFiles: [users-ca.crt, users-ca.crt]"}, []string{"authentication.clientCertificate.caFiles[1]: Duplicate"}},
 		{"key in a CA bundle", []string{"caFiles: [users-ca.crt]", "caFiles: [users-ca.crt, front.key]"}, []string{"authentication.clientCertificate.caFiles[1]: is a PRIVATE KEY, not a CERTIFICATE"}},
@@ -250,7 +250,7 @@ func TestLoadRefuses(t *testing.T) {
 		{"rule without name", []string{"- name: contractors\n  match", "- match"}, []string{"groupRules[0].name: Required"}},
 		{"rule name twice", []string{"accessLog:", "- {name: contractors, add: [x]}\naccessLog:"}, []string{"groupRules[1].name: Duplicate"}},
 		{"rule that does nothing", []string{"accessLog:", "- {name: idle, match: {users: [a]}}\naccessLog:"}, []string{"groupRules[1]: does nothing"}},
-		{"unknown mechanism in a rule", []string{"mechanisms: [jwt]", "mechanisms: [oidc, proxyHeader]"}, []string{`groupRules[0].match.mechanisms[0]: Unsupported value: "oidc": supported values: "clientCertificate"`, "groupRules[0].match.mechanisms[1]: Unsupported"}},
+		{"unknown mechanism in a rule", []string{"mechanisms: [jwt]", "mechanisms: [oidc, password]"}, []string{`groupRules[0].match.mechanisms[0]: Unsupported value: "oidc": supported values: "proxyHeader"`, "groupRules[0].match.mechanisms[1]: Unsupported"}},
 		{"unknown cluster in a rule", []string{"clusters: [prod]", "clusters: [staging]"}, []string{"groupRules[0].match.clusters[0]: no such cluster"}},
 		{"empty pattern", []string{`users: ["ext-*"]`, `users: [""]`}, []string{"groupRules[0].match.users[0]: Required"}},
 		{"star in the middle", []string{`users: ["ext-*"]`, `users: ["*-ext"]`}, []string{"groupRules[0].match.users[0]: at the end only"}},

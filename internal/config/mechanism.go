@@ -22,6 +22,21 @@ func (c *checker) authentication(p *field.Path, written *Authentication, checked
 	if written.ClientCertificate != nil {
 		checked.ClientCertificate = c.clientCertificate(p.Child("clientCertificate"), written.ClientCertificate)
 	}
+	if written.ProxyHeader != nil {
+		checked.ProxyHeader = c.proxyHeader(p.Child("proxyHeader"), written.ProxyHeader, checked.ClientCertificate)
+	}
+	if written.ServiceAccountSecret != nil {
+		checked.ServiceAccountSecret = c.serviceAccountSecret(p.Child("serviceAccountSecret"), written.ServiceAccountSecret)
+	}
+	if written.TokenRequest != nil {
+		checked.TokenRequest = c.tokenRequest(p.Child("tokenRequest"), written.TokenRequest)
+	}
+	if written.BootstrapToken != nil {
+		checked.BootstrapToken = c.bootstrapToken(p.Child("bootstrapToken"), written.BootstrapToken)
+	}
+	if written.Webhook != nil {
+		checked.Webhook = c.webhook(p.Child("webhook"), written.Webhook)
+	}
 	if written.StaticToken != nil {
 		checked.StaticToken = c.staticToken(p.Child("staticToken"), written.StaticToken)
 	}
@@ -40,9 +55,14 @@ func (a *Authentication) mechanisms() []identity.Mechanism {
 		name identity.Mechanism
 		on   bool
 	}{
+		{identity.ProxyHeader, a.ProxyHeader != nil},
 		{identity.ClientCertificate, a.ClientCertificate != nil},
 		{identity.StaticToken, a.StaticToken != nil},
+		{identity.ServiceAccount, a.ServiceAccountSecret != nil},
+		{identity.TokenRequest, a.TokenRequest != nil},
+		{identity.BootstrapToken, a.BootstrapToken != nil},
 		{identity.JWT, a.JWT != nil},
+		{identity.Webhook, a.Webhook != nil},
 		{identity.AnonymousAccess, a.Anonymous != nil},
 	} {
 		if mechanism.on {
@@ -54,7 +74,11 @@ func (a *Authentication) mechanisms() []identity.Mechanism {
 
 // mechanismNames are all mechanisms that a configuration can name.
 func mechanismNames() []string {
-	all := Authentication{ClientCertificate: &ClientCertificate{}, StaticToken: &StaticToken{}, JWT: &JWT{}, Anonymous: &Anonymous{}}
+	all := Authentication{
+		ProxyHeader: &ProxyHeader{}, ClientCertificate: &ClientCertificate{}, StaticToken: &StaticToken{},
+		ServiceAccountSecret: &ServiceAccountSecret{}, TokenRequest: &TokenRequest{}, BootstrapToken: &BootstrapToken{},
+		JWT: &JWT{}, Webhook: &Webhook{}, Anonymous: &Anonymous{},
+	}
 	var names []string
 	for _, mechanism := range all.mechanisms() {
 		names = append(names, string(mechanism))

@@ -102,7 +102,8 @@ func fold(c byte) byte {
 }
 
 // Stripper strips the standard headers and others, for API servers that are configured with names of their own: the
-// standard names are stripped even then (HDR-2). The zero value strips the standard ones alone. It is immutable.
+// standard names are stripped even then (HDR-2). A nil one, and the zero value, strips the standard ones alone. It is
+// immutable.
 type Stripper struct{ names, prefixes []string }
 
 // NewStripper returns a Stripper that also knows the given header names and prefixes, as in kube-apiserver's
@@ -133,18 +134,27 @@ func NewStripper(names, prefixes []string) (*Stripper, error) {
 
 // IsIdentityHeader reports whether name is one of the headers to strip, in any spelling.
 func (s *Stripper) IsIdentityHeader(name string) bool {
-	return IsIdentityHeader(name) ||
-		slices.ContainsFunc(s.names, func(compared string) bool { return same(name, compared) }) ||
+	return IsIdentityHeader(name) || s != nil && (slices.ContainsFunc(s.names, func(compared string) bool { return same(name, compared) }) ||
 		slices.ContainsFunc(s.prefixes, func(compared string) bool {
 			return len(name) >= len(compared) && same(name[:len(compared)], compared)
-		})
+		}))
 }
 
 // Strip removes every header that IsIdentityHeader names.
-func (s *Stripper) Strip(h http.Header) {
-	for name := range h {
-		if s.IsIdentityHeader(name) {
-			delete(h, name)
+func (s *Stripper) Strip(h http.Header) { s.Take(h) }
+
+// Take removes every header that IsIdentityHeader names, and returns what it removed, nil if nothing: for the mechanism
+// that may believe it under a certificate. It does not allocate where there is nothing to remove.
+func (s *Stripper) Take(h http.Header) (taken http.Header) {
+	for name, values := range h {
+		if !s.IsIdentityHeader(name) {
+			continue
 		}
+		if taken == nil {
+			taken = make(http.Header)
+		}
+		taken[name] = values
+		delete(h, name) // by the raw key: a name that is not canonical would escape Del
 	}
+	return taken
 }

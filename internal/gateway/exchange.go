@@ -16,11 +16,13 @@ import (
 // goroutine until it is forwarded, and is read only from then on, but for upstreamStatus and failure, which the proxy's
 // hooks set in the same goroutine.
 type exchange struct {
-	id       string
-	began    time.Time
-	source   string
-	target   target
-	upgrade  string
+	id      string
+	began   time.Time
+	source  string
+	target  target
+	upgrade string
+	// asserted are the identity headers that the client sent; they go no further than the mechanisms.
+	asserted http.Header
 	info     *request.RequestInfo
 	decision authn.Decision
 	// acting is the identity that goes on; nil until the caller was let in. It differs from the decision's where the

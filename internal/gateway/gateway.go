@@ -30,6 +30,8 @@ type Authenticator interface {
 // State is what the gate decides by. It is immutable: a reload makes a new one, which takes effect with the next
 // request.
 type State struct {
+	// Stripper knows the headers that speak of identities; nil knows the standard ones.
+	Stripper *frontproxy.Stripper
 	// Clusters has at least one; the first serves "/".
 	Clusters []*Cluster
 }
@@ -122,7 +124,7 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	// Authenticate: who is it, and does policy let the credential count?
 	entrance := x.target.entrance(state.Clusters)
 	x.decision = entrance.Authenticator.Decide(r.Context(), &authn.Request{
-		TLS: r.TLS, Conn: connFrom(r.Context()), Header: r.Header, Path: x.target.url.Path,
+		TLS: r.TLS, Conn: connFrom(r.Context()), Header: r.Header, Asserted: x.asserted, Path: x.target.url.Path,
 		Source: sourceOf(r), Cluster: x.clusterName(), Audiences: entrance.Audiences, Now: x.began,
 	})
 	authn.StripTokens(r.Header)
@@ -163,7 +165,7 @@ func (g *Gate) admit(x *exchange, r *http.Request, state *State) error {
 		return malformed(err)
 	}
 	x.target = target
-	frontproxy.Strip(r.Header)
+	x.asserted = state.Stripper.Take(r.Header)
 	stripForwarding(r.Header)
 	if x.upgrade, err = screen(r); err != nil {
 		return malformed(err)

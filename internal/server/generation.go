@@ -83,7 +83,7 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 
 // state is what the gate decides by: the clusters, each with its chain.
 func (a *assembly) state(admitter authn.Admitter) (*gateway.State, error) {
-	state := new(gateway.State)
+	state := &gateway.State{Stripper: a.stripper}
 	for _, one := range a.clusters {
 		one.chain.Admitter = admitter
 		chain, err := authn.New(one.chain)
@@ -111,10 +111,22 @@ func Validate(ctx context.Context, checked *config.Checked, logger *slog.Logger)
 
 // authorityHint is the union of the CAs whose certificates are of use to clients; nil when certificates are of none.
 func authorityHint(checked *config.Checked) *x509.CertPool {
-	if checked.ClientCertificate == nil {
-		return nil
+	var pool *x509.CertPool
+	add := func(authorities *config.Bundle) {
+		if pool == nil {
+			pool = x509.NewCertPool()
+		}
+		for _, certificate := range authorities.Certificates {
+			pool.AddCert(certificate)
+		}
 	}
-	return checked.ClientCertificate.Authorities.Pool()
+	if checked.ClientCertificate != nil {
+		add(&checked.ClientCertificate.Authorities)
+	}
+	if checked.ProxyHeader != nil {
+		add(&checked.ProxyHeader.Authorities)
+	}
+	return pool
 }
 
 // groupRules turns the written rules into policy's.

@@ -4,13 +4,16 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/authn/anonymous"
 	"github.com/ostiary/ostiary/internal/authn/clientcert"
 	"github.com/ostiary/ostiary/internal/authn/jwt"
+	"github.com/ostiary/ostiary/internal/authn/proxyheader"
 	"github.com/ostiary/ostiary/internal/authn/statictoken"
 	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/policy"
 )
@@ -23,6 +26,7 @@ type assembly struct {
 	logger   *slog.Logger
 
 	clusters     []*draft
+	stripper     *frontproxy.Stripper // the headers of authenticating proxies, beside the standard ones; may be nil
 	policy       policy.Config
 	certificates *clientcert.Mechanism
 	jwt          *jwt.Mechanism
@@ -40,11 +44,29 @@ type draft struct {
 // configuration does not name does nothing.
 func (a *assembly) mechanisms() []func() error {
 	return []func() error{
+		a.proxyHeader,
 		a.clientCertificate,
 		a.staticToken,
 		a.jsonWebToken,
 		a.anonymousAccess,
 	}
+}
+
+// proxyHeader accepts what authenticating proxies say.
+func (a *assembly) proxyHeader() error {
+	c := a.checked.ProxyHeader
+	if c == nil {
+		return nil
+	}
+	mechanism := proxyheader.New(proxyheader.Config{
+		Roots: c.Authorities.Pool(), AllowedNames: c.AllowedNames, AnyName: c.Kubernetes && len(c.AllowedNames) == 0,
+		UsernameHeaders: c.UsernameHeaders, UIDHeaders: c.UIDHeaders, GroupHeaders: c.GroupHeaders, ExtraHeaderPrefixes: c.ExtraHeaderPrefixes,
+	})
+	step := authn.RequestStep{Name: identity.ProxyHeader, Mechanism: mechanism, AudienceAgnostic: true}
+	a.request(step, c.CheckedPolicy, policy.MechanismRules{})
+	var err error
+	a.stripper, err = frontproxy.NewStripper(slices.Concat(c.UsernameHeaders, c.UIDHeaders, c.GroupHeaders), c.ExtraHeaderPrefixes)
+	return err
 }
 
 // clientCertificate accepts X.509 client certificates.

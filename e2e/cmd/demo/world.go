@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
@@ -21,11 +22,15 @@ import (
 )
 
 const (
-	// person is who comes in, in all three ways, group what gives rights.
+	// person is who comes in, group what gives rights.
 	person = "jane"
 	group  = "platform"
 	// peopleCA signs the certificates of people. The API server does not know it.
 	peopleCA = "people-ca"
+	// callerCA signs the certificates of API servers that ask, callerName is the one.
+	callerCA, callerName = "caller-ca", "other"
+	// longestToken is how long a token that is requested through the gate may be good.
+	longestToken = time.Hour
 	// tokenBytes of chance make a static token that may be kept as a plain hash.
 	tokenBytes = 32
 	// folderMode lets nobody but the owner look into the folder of the demo: it holds private keys.
@@ -38,13 +43,17 @@ type world struct {
 	dir      string
 	paths    binaries.Paths
 	provider *oidcprovider.Provider
-	plane    *controlplane.ControlPlane
-	gate     *gate.Gate
-	people   *pki.Authority
+	// plane stands behind the gate, other beside it.
+	plane, other *controlplane.ControlPlane
+	gate         *gate.Gate
+	// people, portals and callers sign the certificates of persons, of authenticating proxies, and of API servers that ask.
+	people, portals, callers *pki.Authority
+	// reviewAddress is where API servers ask.
+	reviewAddress string
 
-	password, staticToken string
-	tokenFile             string
-	stops                 []func() error
+	password, staticToken, foreignToken string
+	tokenFile                           string
+	stops                               []func() error
 }
 
 // start builds and starts everything.
@@ -114,7 +123,7 @@ func (w *world) startPlane(ctx context.Context) (err error) {
 	}
 	w.good("the API server is " + w.plane.URL + "; RBAC gives group " + group + " the role \"view\"")
 	w.text("It knows no people: neither their certificates, nor tokens, nor the provider. It believes one authenticating proxy.")
-	return nil
+	return w.makeRobot(ctx)
 }
 
 func (w *world) startGate(ctx context.Context) (err error) {
@@ -122,42 +131,95 @@ func (w *world) startGate(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if w.people, err = pki.NewAuthority(peopleCA); err != nil {
-		return err
-	}
-	peopleCAFile, err := w.people.Write(dir, peopleCA)
+	config, err := w.configuration(ctx, dir)
 	if err != nil {
 		return err
 	}
-	if err := w.hashTokens(ctx, dir); err != nil {
-		return err
-	}
-	authentication, err := w.provider.AuthenticationConfiguration()
-	if err != nil {
-		return err
-	}
-	authenticationFile := filepath.Join(dir, "authentication.yaml")
-	if err := pki.WriteFile(authenticationFile, authentication); err != nil {
-		return err
-	}
-	cluster, err := gate.RequestHeader(w.plane, "demo")
-	if err != nil {
-		return err
-	}
-	w.gate, err = gate.Start(ctx, gate.Options{Ostiary: w.paths[binaries.Ostiary], Dir: dir, Config: gate.Object{
-		"clusters": []any{cluster},
-		"authentication": gate.Object{
-			"clientCertificate": gate.Object{"caFiles": []string{peopleCAFile}},
-			"staticToken":       gate.Object{"file": w.tokenFile},
-			"jwt":               gate.Object{"file": authenticationFile},
-		},
-	}})
-	if err != nil {
+	if w.gate, err = gate.Start(ctx, gate.Options{Ostiary: w.paths[binaries.Ostiary], Dir: dir, Config: config}); err != nil {
 		return err
 	}
 	w.stops = append(w.stops, w.gate.Stop)
 	w.good("Ostiary is " + w.gate.URL + "; its configuration is " + w.gate.ConfigFile)
+	if w.reviewAddress, err = w.gate.WaitListening(ctx, "tokenReview"); err != nil {
+		return err
+	}
+	if err := w.startOther(ctx); err != nil {
+		return err
+	}
+	webhook, err := w.webhookKubeconfig()
+	if err != nil {
+		return err
+	}
+	config["authentication"].(gate.Object)["webhook"] = gate.Object{"kubeconfig": webhook, "version": "v1"}
+	if err := w.gate.Reconfigure(config); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, logDeadline)
+	defer cancel()
+	if _, err := w.gate.WaitLog(ctx, func(line gate.Object) bool { return line["msg"] == "configuration reloaded" }); err != nil {
+		return err
+	}
+	w.good("that API server's own tokens are now known to Ostiary as well, by a changed line in its configuration, without a restart")
 	return nil
+}
+
+// configuration names all mechanisms but the webhook, which is not there yet.
+func (w *world) configuration(ctx context.Context, dir string) (gate.Object, error) {
+	authorities := map[string]string{}
+	for name, into := range map[string]**pki.Authority{peopleCA: &w.people, portalCA: &w.portals, callerCA: &w.callers} {
+		var err error
+		if *into, err = pki.NewAuthority(name); err != nil {
+			return nil, err
+		}
+		if authorities[name], err = (*into).Write(dir, name); err != nil {
+			return nil, err
+		}
+	}
+	if err := w.hashTokens(ctx, dir); err != nil {
+		return nil, err
+	}
+	authentication, err := w.provider.AuthenticationConfiguration()
+	if err != nil {
+		return nil, err
+	}
+	authenticationFile := filepath.Join(dir, "authentication.yaml")
+	if err := pki.WriteFile(authenticationFile, authentication); err != nil {
+		return nil, err
+	}
+	cluster, err := gate.RequestHeader(w.plane, "demo")
+	if err != nil {
+		return nil, err
+	}
+	account, err := w.account(ctx)
+	if err != nil {
+		return nil, err
+	}
+	cluster["access"] = gate.Object{"kubeconfig": account}
+	cluster["serviceAccounts"] = gate.Object{"issuers": []string{controlplane.Issuer}, "keyFiles": []string{w.plane.ServiceAccountKeyFile()}}
+	reviewing, err := w.pair(dir, "tokenreview")
+	if err != nil {
+		return nil, err
+	}
+	return gate.Object{
+		"clusters": []any{cluster},
+		"authentication": gate.Object{
+			"proxyHeader":          gate.Object{"caFiles": []string{authorities[portalCA]}, "allowedNames": []string{portalName}},
+			"clientCertificate":    gate.Object{"caFiles": []string{authorities[peopleCA]}},
+			"staticToken":          gate.Object{"file": w.tokenFile},
+			"serviceAccountSecret": gate.Object{},
+			"tokenRequest":         gate.Object{"maxLifetime": longestToken.String()},
+			"bootstrapToken":       gate.Object{"fromCluster": true},
+			"jwt":                  gate.Object{"file": authenticationFile},
+		},
+		"tokenRequests": gate.Object{"maxLifetime": longestToken.String()},
+		"tokenReview": gate.Object{
+			"address": "127.0.0.1:0", "tls": reviewing,
+			"callers": []any{gate.Object{
+				"name": callerName, "caFiles": []string{authorities[callerCA]}, "allowedNames": []string{callerName},
+				"mechanisms": []string{"staticToken", "jwt"},
+			}},
+		},
+	}, nil
 }
 
 // hashTokens writes a static token file and has Ostiary replace the tokens in it by hashes.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/clientchain"
 	"github.com/ostiary/ostiary/internal/identity"
 )
 
@@ -19,18 +20,11 @@ import (
 // time comes is not kept out for long.
 const rejectionHolds = time.Second
 
-// maxChainLength bounds the certificates that a client may send along. Kubernetes has no bound of its own; real chains
-// have two or three, and each further one costs signature checks.
-const maxChainLength = 10
-
 // uidAttribute is the subject attribute that carries the UID (X509-10).
 var uidAttribute = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57683, 2} //nolint:gochecknoglobals // a constant that Go cannot express
 
-// Errors that tell why a certificate was rejected; errors of chain building are x509's own.
-var (
-	ErrUID   = errors.New("the subject's UID attribute is empty, not text, or stands there more than once")
-	ErrChain = fmt.Errorf("more than %d certificates were sent", maxChainLength)
-)
+// ErrUID rejects a certificate for its subject; other errors are those of clientchain.
+var ErrUID = errors.New("the subject's UID attribute is empty, not text, or stands there more than once")
 
 // Mechanism verifies client certificates against one generation of CAs. It is immutable and safe for concurrent use;
 // a changed CA bundle makes a new Mechanism, and thereby voids all remembered verdicts.
@@ -52,59 +46,21 @@ func (m *Mechanism) Authenticate(_ context.Context, r *authn.Request) authn.Answ
 	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || m.roots == nil {
 		return authn.None()
 	}
-	if v, ok := r.Conn.Certificate().(*verdict); ok && v.by == m && !r.Now.Before(v.from) && !r.Now.After(v.until) {
+	if v, ok := r.Conn.Verdict(authn.CertificateSlot).(*verdict); ok && v.by == m && !r.Now.Before(v.from) && !r.Now.After(v.until) {
 		return v.answer
 	}
 	v := m.verify(r.TLS.PeerCertificates, r.Now)
-	r.Conn.SetCertificate(v)
+	r.Conn.SetVerdict(authn.CertificateSlot, v)
 	return v.answer
 }
 
 // verify builds a chain and reads the identity (X509-3 to X509-10).
 func (m *Mechanism) verify(presented []*x509.Certificate, now time.Time) *verdict {
-	leaf := presented[0]
-	v := &verdict{by: m, from: now, until: now.Add(rejectionHolds)}
-	if len(presented) > maxChainLength {
-		v.answer = authn.Reject(ErrChain)
-		return v
-	}
-	intermediates := x509.NewCertPool()
-	for _, certificate := range presented[1:] {
-		intermediates.AddCert(certificate)
-	}
-	chains, err := leaf.Verify(x509.VerifyOptions{
-		Roots:         m.roots,
-		Intermediates: intermediates,
-		CurrentTime:   now,
-		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
+	from, until, err := clientchain.Verify(presented, m.roots, now)
 	if err != nil {
-		v.answer = authn.Reject(fmt.Errorf("certificate serial %s: %w", leaf.SerialNumber, err))
-		return v
+		return &verdict{by: m, from: now, until: now.Add(rejectionHolds), answer: authn.Reject(err)}
 	}
-	v.answer = identify(leaf)
-	v.from, v.until = validity(chains)
-	return v
-}
-
-// validity is the time in which at least one of the chains holds as a whole. The widest single chain is taken, since
-// a gap between two chains must not count as valid.
-func validity(chains [][]*x509.Certificate) (from, until time.Time) {
-	for _, chain := range chains {
-		var chainFrom, chainUntil time.Time
-		for _, certificate := range chain {
-			if certificate.NotBefore.After(chainFrom) {
-				chainFrom = certificate.NotBefore
-			}
-			if chainUntil.IsZero() || certificate.NotAfter.Before(chainUntil) {
-				chainUntil = certificate.NotAfter
-			}
-		}
-		if chainUntil.After(until) {
-			from, until = chainFrom, chainUntil
-		}
-	}
-	return from, until
+	return &verdict{by: m, from: from, until: until, answer: identify(presented[0])}
 }
 
 // identify reads who a verified certificate names.
