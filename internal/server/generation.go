@@ -12,6 +12,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/authn/clientcert"
 	"github.com/ostiary/ostiary/internal/authn/jwt"
+	"github.com/ostiary/ostiary/internal/authn/webhook"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
@@ -32,6 +33,7 @@ type generation struct {
 	authorities  config.Digest
 	jwt          *jwt.Mechanism
 	jwtContent   string
+	webhook      *webhook.Service
 }
 
 // build makes a generation. Either all of it is good or nothing changes; every mistake is reported at once. life bounds
@@ -63,7 +65,7 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 		return nil, err
 	}
 	g := &generation{
-		checked: checked, clusters: clusters, jwt: a.jwt, certificates: a.certificates, state: state,
+		checked: checked, clusters: clusters, jwt: a.jwt, webhook: a.webhook, certificates: a.certificates, state: state,
 		tls: tlspolicy.Gate(checked.Listen.TLS.Certificate, authorityHint(checked)),
 	}
 	if checked.Admin != nil && checked.Admin.TLS != nil {
@@ -171,6 +173,9 @@ func (g *generation) expirations() map[string]time.Time {
 func (g *generation) close(next *generation) {
 	if g.jwt != nil && (next == nil || next.jwt != g.jwt) {
 		g.jwt.Close()
+	}
+	if g.webhook != nil && (next == nil || next.webhook != g.webhook) {
+		g.webhook.Close()
 	}
 	kept := make(map[*upstream]bool)
 	if next != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn/jwt"
 	"github.com/ostiary/ostiary/internal/authn/proxyheader"
 	"github.com/ostiary/ostiary/internal/authn/statictoken"
+	"github.com/ostiary/ostiary/internal/authn/webhook"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/identity"
@@ -30,6 +31,7 @@ type assembly struct {
 	policy       policy.Config
 	certificates *clientcert.Mechanism
 	jwt          *jwt.Mechanism
+	webhook      *webhook.Service
 }
 
 // draft is the chain of one cluster in the making. All clusters have the mechanisms of the configuration in common; each
@@ -48,6 +50,7 @@ func (a *assembly) mechanisms() []func() error {
 		a.clientCertificate,
 		a.staticToken,
 		a.jsonWebToken,
+		a.webhookTokens,
 		a.anonymousAccess,
 	}
 }
@@ -128,6 +131,32 @@ func (a *assembly) jsonWebToken() error {
 	if parsed.Anonymous != nil && parsed.Anonymous.Enabled {
 		a.anonymous(parsed.Anonymous.Paths, config.CheckedPolicy{})
 	}
+	return nil
+}
+
+// webhookTokens accepts tokens that a TokenReview service knows.
+func (a *assembly) webhookTokens() error {
+	c := a.checked.Webhook
+	if c == nil {
+		return nil
+	}
+	// The same settings make the same service: what it answered is still remembered, and so is that it fails.
+	var err error
+	if a.previous != nil && a.previous.webhook != nil && a.previous.checked.Webhook.Digest == c.Digest {
+		a.webhook = a.previous.webhook
+	} else if a.webhook, err = webhook.New(webhook.Config{
+		Kubeconfig: c.Kubeconfig, Version: c.Version, CacheTTL: c.CacheTTL, Timeout: c.Timeout, MaxConcurrent: c.MaxConcurrent,
+	}); err != nil {
+		return fmt.Errorf("authentication.webhook: %w", err)
+	}
+	for _, one := range a.clusters {
+		mechanism, err := a.webhook.For(one.chain.Audiences)
+		if err != nil {
+			return fmt.Errorf("authentication.webhook: %w", err)
+		}
+		one.chain.Tokens = append(one.chain.Tokens, authn.TokenStep{Name: identity.Webhook, Mechanism: mechanism})
+	}
+	a.restrict(identity.Webhook, c.CheckedPolicy, policy.MechanismRules{})
 	return nil
 }
 
