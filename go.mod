@@ -116,6 +116,7 @@ require (
 
 require (
 	github.com/sony/gobreaker/v2 v2.4.0 // indirect
+	k8s.io/cluster-bootstrap v0.37.2 // indirect
 	sigs.k8s.io/randfill v1.0.0 // indirect
 	sigs.k8s.io/structured-merge-diff/v6 v6.4.2 // indirect
 )

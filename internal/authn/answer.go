@@ -27,6 +27,9 @@ type Answer struct {
 	Cause      error       // for the log, never for the client; set when Outcome is Rejected
 	// Failed marks a rejection for technical reasons: the credential may be good, but that could not be established.
 	Failed bool
+	// Final marks a rejection of a credential that was recognised and that the mechanism's own policy forbids: no other
+	// mechanism is asked, which could only undo the refusal.
+	Final bool
 }
 
 // Accept answers that the request proves cred.
@@ -38,6 +41,9 @@ func Reject(cause error) Answer { return Answer{Outcome: Rejected, Cause: cause}
 // Fail answers that a credential was presented and could not be judged. Like every failure it ends as 401 unless
 // another mechanism accepts (CHAIN-9), but the log tells it apart from a bad credential.
 func Fail(cause error) Answer { return Answer{Outcome: Rejected, Cause: cause, Failed: true} }
+
+// Refuse answers that a credential was recognised and may not be used. It ends the request.
+func Refuse(cause error) Answer { return Answer{Outcome: Rejected, Cause: cause, Final: true} }
 
 // None answers that the request holds no credential of this mechanism.
 func None() Answer { return Answer{Outcome: NoCredential} }

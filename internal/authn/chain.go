@@ -20,6 +20,7 @@ const (
 	ReasonRejected     Reason = "rejected"      // presented and bad
 	ReasonFailed       Reason = "failed"        // presented, and could not be judged
 	ReasonAudience     Reason = "audience"      // good, but for somebody else (AUD-6)
+	ReasonForbidden    Reason = "forbidden"     // recognised, and forbidden by the mechanism's own policy
 )
 
 // Decision is the outcome of a whole chain. The zero value refuses.
@@ -201,7 +202,7 @@ func (c *Chain) settle(r *Request, d *Decision, name identity.Mechanism, audienc
 		return false
 	case answer.Outcome != Accepted || answer.Credential == nil:
 		d.reject(name, answer)
-		return false
+		return answer.Final
 	}
 	cred := answer.Credential
 	d.Credential, d.Mechanism = cred, cred.Mechanism
@@ -240,6 +241,10 @@ func (d *Decision) reject(name identity.Mechanism, answer Answer) {
 	d.Cause = errors.Join(d.Cause, cause)
 	if answer.Failed || d.Reason == ReasonFailed {
 		d.Reason = ReasonFailed
+		return
+	}
+	if answer.Final {
+		d.Reason = ReasonForbidden
 		return
 	}
 	d.Reason = ReasonRejected

@@ -102,6 +102,8 @@ type CheckedCluster struct {
 	Access *CheckedAccess
 	// ServiceAccounts is nil where no token of theirs is recognised.
 	ServiceAccounts *CheckedServiceAccounts
+	// BootstrapTokens says that the cluster's own bootstrap tokens are taken.
+	BootstrapTokens bool
 	Digest          Digest
 }
 

@@ -65,7 +65,8 @@ func (c *checker) cluster(p *field.Path, written *Cluster, all *Checked) Checked
 		return checked
 	}
 	checked.Authorities = *authorities
-	parts := [][]byte{c.settings(p, written), authorities.Digest[:]}
+	checked.BootstrapTokens = all.BootstrapToken != nil && all.BootstrapToken.FromCluster
+	parts := [][]byte{c.settings(p, written), c.settings(p, checked.BootstrapTokens), authorities.Digest[:]}
 	if checked.RequestHeader != nil {
 		parts = append(parts, checked.RequestHeader.Digest[:])
 	}

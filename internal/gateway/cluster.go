@@ -1,10 +1,14 @@
 package gateway
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 
+	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/impersonation"
+	"github.com/ostiary/ostiary/internal/policy"
 )
 
 // Impersonator judges a caller's own Impersonate-* headers, where the gate hands identities on by impersonation and
@@ -24,6 +28,8 @@ type Cluster struct {
 	Authenticator Authenticator
 	// Audiences are the target audiences of every request to it (AUD-1).
 	Audiences []string
+	// Confiner limits what credentials may be used for; nil means that nothing is limited.
+	Confiner Confiner
 	// Mode names the identity mode for those who ask: "requestHeader" or "impersonation".
 	Mode string
 	// HTTP2 carries what is long or has a body: many watches share one connection, and nothing is lost when it ends.
@@ -37,4 +43,35 @@ type Cluster struct {
 	// Impersonator is set in impersonation mode only. Without one, the caller's Impersonate-* headers go on for the API
 	// server to judge (GW-6).
 	Impersonator Impersonator
+}
+
+// Confiner judges whether an admitted credential may be used for a request, whatever the cluster would allow (G-16). An
+// error is for the log.
+type Confiner interface {
+	// Confines reports whether a mechanism's credentials are limited at all.
+	Confines(mechanism identity.Mechanism) bool
+	Confine(cred *authn.Credential, call *policy.Call) error
+}
+
+// confine asks the cluster's confiner about the request.
+func (c *Cluster) confine(r *http.Request, x *exchange) error {
+	if c.Confiner == nil || !c.Confiner.Confines(x.decision.Credential.Mechanism) {
+		return nil
+	}
+	call := policy.Call{Verb: x.info.Verb, Path: x.target.url.Path, Impersonates: impersonation.IsRequested(r.Header)}
+	if x.info.IsResourceRequest {
+		call.APIGroup, call.Resource, call.Namespace, call.Name = x.info.APIGroup, x.info.Resource, x.info.Namespace, x.info.Name
+		if x.info.Subresource != "" {
+			call.Resource += "/" + x.info.Subresource
+		}
+	}
+	return c.Confiner.Confine(x.decision.Credential, &call)
+}
+
+// refusalReason is the reason that a refusal names for the log.
+func refusalReason(err error) string {
+	if refusal, ok := errors.AsType[authn.Refusal](err); ok {
+		return string(refusal.RefusalReason())
+	}
+	return string(authn.ReasonForbidden)
 }

@@ -138,6 +138,12 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		g.deny(w, r, x, reasonNoCluster, unknownCluster(), nil)
 		return
 	}
+
+	// Confine: may this credential be used for this at all, whatever the cluster would allow?
+	if err := x.target.cluster.confine(r, x); err != nil {
+		g.deny(w, r, x, refusalReason(err), confined(), err)
+		return
+	}
 	if g.local != nil && g.local.ServeLocal(w, r, Caller{
 		Identity: x.decision.Identity, Credential: x.decision.Credential, Cluster: x.target.cluster, Path: x.target.url.Path,
 	}) {

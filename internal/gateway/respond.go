@@ -90,6 +90,11 @@ func unknownCluster() *apierrors.StatusError {
 	}}
 }
 
+// confined answers callers whose credential is not meant for what they ask.
+func confined() *apierrors.StatusError {
+	return apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("the credential may not be used for this request"))
+}
+
 // inexpressible answers callers whose identity no header can carry unchanged.
 func inexpressible() *apierrors.StatusError {
 	return apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("the identity cannot be handed on to the cluster"))

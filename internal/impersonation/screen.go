@@ -54,6 +54,16 @@ func Screen(h http.Header) error {
 	return nil
 }
 
+// IsRequested reports whether a request asks to act as somebody else, in whatever spelling.
+func IsRequested(h http.Header) bool {
+	for name := range h {
+		if isImpersonation(name) {
+			return true
+		}
+	}
+	return false
+}
+
 // isImpersonation reports whether name starts with comparedStart in any case.
 func isImpersonation(name string) bool {
 	return len(name) >= len(comparedStart) && name[0]|0x20 == 'i' && strings.EqualFold(name[:len(comparedStart)], comparedStart)

@@ -8,8 +8,12 @@ import (
 	"net/http"
 	"net/url"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/transport"
@@ -42,8 +46,9 @@ type Access struct {
 	general, upgrade *http.Transport
 	callers          http.RoundTripper
 	upgrading        http.RoundTripper
-	client           *rest.RESTClient
-	files            []string
+	// client speaks the API group authorization.k8s.io, and asks for paths.
+	client, authentication, core *rest.RESTClient
+	files                        []string
 }
 
 // New checks config and returns the access. It reads the files that the kubeconfig names, and connects to nothing.
@@ -68,9 +73,12 @@ func New(config Config) (*Access, error) {
 	host := config.Server.Host
 	a.callers = &guard{next: general, host: host, impersonates: true}
 	a.upgrading = &guard{next: upgrade, host: host, impersonates: true}
-	a.client, err = newClient(config.Server, &guard{next: general, host: host})
-	if err != nil {
-		return nil, err
+	for version, client := range map[schema.GroupVersion]**rest.RESTClient{
+		authorizationv1.SchemeGroupVersion: &a.client, authenticationv1.SchemeGroupVersion: &a.authentication, corev1.SchemeGroupVersion: &a.core,
+	} {
+		if *client, err = newClient(config.Server, version, &guard{next: general, host: host}); err != nil {
+			return nil, err
+		}
 	}
 	return a, nil
 }
@@ -105,16 +113,22 @@ func authenticated(next http.RoundTripper, cred *credential) (http.RoundTripper,
 	return wrapped, nil
 }
 
-// newClient returns the client of the gate's own requests.
-func newClient(server *url.URL, next http.RoundTripper) (*rest.RESTClient, error) {
+// newClient returns a client of the gate's own requests, for one API group.
+func newClient(server *url.URL, version schema.GroupVersion, next http.RoundTripper) (*rest.RESTClient, error) {
 	scheme := runtime.NewScheme()
-	if err := authorizationv1.AddToScheme(scheme); err != nil {
-		return nil, fmt.Errorf("kubeapi: scheme: %w", err)
+	for _, add := range []func(*runtime.Scheme) error{authorizationv1.AddToScheme, authenticationv1.AddToScheme, corev1.AddToScheme} {
+		if err := add(scheme); err != nil {
+			return nil, fmt.Errorf("kubeapi: scheme: %w", err)
+		}
 	}
-	version := authorizationv1.SchemeGroupVersion
+	metav1.AddToGroupVersion(scheme, version)
+	path := "/apis"
+	if version.Group == corev1.GroupName {
+		path = "/api"
+	}
 	client, err := rest.RESTClientForConfigAndClient(&rest.Config{
 		Host:      server.String(),
-		APIPath:   "/apis",
+		APIPath:   path,
 		UserAgent: userAgent,
 		QPS:       -1, // bounded by the one who asks, not here
 		// client-go would print them through a logger of its own.

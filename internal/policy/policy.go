@@ -19,6 +19,8 @@ type Config struct {
 	Mechanisms map[identity.Mechanism]MechanismRules
 	// GroupRules are applied in order, each to what the one before left.
 	GroupRules []GroupRule
+	// Uses are those counted so far; nil starts anew.
+	Uses *Uses
 }
 
 // MechanismRules restricts what one mechanism may bring in. The zero value has no restriction but the one on names:
@@ -33,6 +35,11 @@ type MechanismRules struct {
 	// refused. A trailing "*" stands for any ending. Names that a mechanism exists for need not be listed: those of
 	// anonymous callers, ServiceAccounts and bootstrap tokens.
 	AllowedSystemNames []string
+	// Requests are all that the mechanism's credentials may be used for (G-16); nil means everything.
+	Requests []RequestRule
+	// MaxUses bounds how often a credential may be used to ask for a certificate (G-18), where Requests is set; 0 means
+	// no bound.
+	MaxUses int
 }
 
 // Policy judges accepted credentials. The zero value admits nobody. It never changes and is safe for concurrent use.
@@ -42,6 +49,7 @@ type Policy struct {
 	rules      []groupRule
 	// byCluster says that the rules ask for the cluster, so that verdicts differ from one to the other.
 	byCluster bool
+	uses      *Uses
 	verdicts  *memo.Memo[verdictKey, verdict]
 }
 
@@ -50,6 +58,8 @@ type mechanismRules struct {
 	networks    []netip.Prefix
 	maxLifetime time.Duration
 	systemNames []pattern
+	requests    []RequestRule
+	maxUses     int
 }
 
 // verdictKey is what a verdict depends on.
@@ -69,6 +79,10 @@ func New(config Config) (*Policy, error) {
 	p := &Policy{
 		mechanisms: make(map[identity.Mechanism]*mechanismRules, len(config.Mechanisms)),
 		verdicts:   memo.New[verdictKey, verdict](),
+		uses:       config.Uses,
+	}
+	if p.uses == nil {
+		p.uses = new(Uses)
 	}
 	var mistakes []error
 	for mechanism, rules := range config.Mechanisms {
@@ -173,7 +187,7 @@ func checkMechanism(mechanism identity.Mechanism, rules MechanismRules) (*mechan
 	if rules.MaxLifetime < 0 {
 		mistakes = append(mistakes, fmt.Errorf("the longest lifetime %s is negative", rules.MaxLifetime))
 	}
-	checked := &mechanismRules{maxLifetime: rules.MaxLifetime}
+	checked := &mechanismRules{maxLifetime: rules.MaxLifetime, requests: rules.Requests, maxUses: rules.MaxUses}
 	for _, network := range rules.AllowedNetworks {
 		plain, err := plainPrefix(network)
 		if err != nil {

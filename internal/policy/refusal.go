@@ -51,6 +51,10 @@ func (r *Refusal) Unwrap() error {
 		return ErrReservedName
 	case ReasonUnforwardable:
 		return ErrUnforwardable
+	case ReasonRequest:
+		return ErrRequest
+	case ReasonUsedUp:
+		return ErrUsedUp
 	default:
 		return ErrUnknownMechanism
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
@@ -34,20 +35,25 @@ type generation struct {
 	jwt          *jwt.Mechanism
 	jwtContent   string
 	webhook      *webhook.Service
+	uses         *policy.Uses
 }
 
 // build makes a generation. Either all of it is good or nothing changes; every mistake is reported at once. life bounds
 // the background work of its parts.
 func build(life context.Context, checked *config.Checked, previous *generation, logger *slog.Logger) (*generation, error) {
-	clusters, err := upstreams(checked.Clusters, previous)
+	clusters, err := upstreams(life, checked.Clusters, previous, logger)
 	mistakes := []error{err}
 	a := &assembly{
 		ctx: life, checked: checked, previous: previous, logger: logger,
-		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules)},
+		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules), Uses: usesOf(previous)},
 	}
-	for i, one := range clusters {
+	for i := range checked.Clusters {
 		cluster := &checked.Clusters[i]
-		a.clusters = append(a.clusters, &draft{cluster: cluster, upstream: one, chain: authn.Config{Audiences: cluster.Audiences}})
+		one := &draft{cluster: cluster, chain: authn.Config{Audiences: cluster.Audiences}}
+		if err == nil {
+			one.upstream = clusters[i]
+		}
+		a.clusters = append(a.clusters, one)
 	}
 	for _, add := range a.mechanisms() {
 		mistakes = append(mistakes, add())
@@ -58,6 +64,11 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 		if a.jwt != nil && (previous == nil || previous.jwt != a.jwt) {
 			a.jwt.Close()
 		}
+		for _, one := range clusters {
+			if previous == nil || !slices.Contains(previous.clusters, one) {
+				one.close()
+			}
+		}
 		return nil, err
 	}
 	state, err := a.state(admitter)
@@ -65,7 +76,7 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 		return nil, err
 	}
 	g := &generation{
-		checked: checked, clusters: clusters, jwt: a.jwt, webhook: a.webhook, certificates: a.certificates, state: state,
+		checked: checked, clusters: clusters, jwt: a.jwt, webhook: a.webhook, certificates: a.certificates, state: state, uses: a.policy.Uses,
 		tls: tlspolicy.Gate(checked.Listen.TLS.Certificate, authorityHint(checked)),
 	}
 	if checked.Admin != nil && checked.Admin.TLS != nil {
@@ -84,7 +95,7 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 }
 
 // state is what the gate decides by: the clusters, each with its chain.
-func (a *assembly) state(admitter authn.Admitter) (*gateway.State, error) {
+func (a *assembly) state(admitter *policy.Policy) (*gateway.State, error) {
 	state := &gateway.State{Stripper: a.stripper}
 	for _, one := range a.clusters {
 		one.chain.Admitter = admitter
@@ -93,7 +104,7 @@ func (a *assembly) state(admitter authn.Admitter) (*gateway.State, error) {
 			return nil, fmt.Errorf("cluster %s: %w", one.cluster.Name, err)
 		}
 		cluster := *one.upstream.gateway // its connections may be those of the generation before
-		cluster.Authenticator, cluster.Audiences = chain, one.cluster.Audiences
+		cluster.Authenticator, cluster.Audiences, cluster.Confiner = chain, one.cluster.Audiences, admitter
 		state.Clusters = append(state.Clusters, &cluster)
 	}
 	return state, nil
@@ -131,6 +142,14 @@ func authorityHint(checked *config.Checked) *x509.CertPool {
 	return pool
 }
 
+// usesOf is the count that a generation goes on with.
+func usesOf(previous *generation) *policy.Uses {
+	if previous == nil {
+		return new(policy.Uses)
+	}
+	return previous.uses
+}
+
 // groupRules turns the written rules into policy's.
 func groupRules(written []config.GroupRule) []policy.GroupRule {
 	rules := make([]policy.GroupRule, 0, len(written))
@@ -145,13 +164,18 @@ func groupRules(written []config.GroupRule) []policy.GroupRule {
 
 // ready returns an error while a mechanism cannot judge yet.
 func (g *generation) ready() error {
-	if g.jwt == nil {
-		return nil
+	var errs []error
+	if g.jwt != nil {
+		if err := g.jwt.Ready(); err != nil {
+			errs = append(errs, fmt.Errorf("jwt: %w", err))
+		}
 	}
-	if err := g.jwt.Ready(); err != nil {
-		return fmt.Errorf("jwt: %w", err)
+	for _, cluster := range g.clusters {
+		if err := cluster.ready(); err != nil {
+			errs = append(errs, fmt.Errorf("cluster %s: %w", cluster.gateway.Name, err))
+		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // expirations lists the gate's own certificates and when they expire.

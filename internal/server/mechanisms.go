@@ -8,9 +8,11 @@ import (
 
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/authn/anonymous"
+	"github.com/ostiary/ostiary/internal/authn/bootstraptoken"
 	"github.com/ostiary/ostiary/internal/authn/clientcert"
 	"github.com/ostiary/ostiary/internal/authn/jwt"
 	"github.com/ostiary/ostiary/internal/authn/proxyheader"
+	"github.com/ostiary/ostiary/internal/authn/serviceaccount"
 	"github.com/ostiary/ostiary/internal/authn/statictoken"
 	"github.com/ostiary/ostiary/internal/authn/webhook"
 	"github.com/ostiary/ostiary/internal/config"
@@ -49,6 +51,8 @@ func (a *assembly) mechanisms() []func() error {
 		a.proxyHeader,
 		a.clientCertificate,
 		a.staticToken,
+		a.serviceAccountTokens,
+		a.bootstrapTokens,
 		a.jsonWebToken,
 		a.webhookTokens,
 		a.anonymousAccess,
@@ -106,6 +110,69 @@ func (a *assembly) staticToken() error {
 	return nil
 }
 
+// serviceAccountTokens accepts the tokens of each cluster's ServiceAccounts at that cluster: those in Secrets, then those
+// that were requested.
+func (a *assembly) serviceAccountTokens() error {
+	inSecrets, requested := a.checked.ServiceAccountSecret, a.checked.TokenRequest
+	for _, one := range a.clusters {
+		if one.cluster.ServiceAccounts == nil || one.upstream == nil || inSecrets == nil && requested == nil {
+			continue
+		}
+		written := serviceaccount.Config{Cluster: one.upstream.access, Keys: one.upstream.keys, Issuers: one.cluster.ServiceAccounts.Issuers}
+		if inSecrets != nil {
+			written.MaxAge, written.MaxIdle = inSecrets.MaxAge, inSecrets.MaxIdle
+		}
+		authority, err := serviceaccount.New(written)
+		if err != nil {
+			return fmt.Errorf("cluster %s: %w", one.cluster.Name, err)
+		}
+		if inSecrets != nil {
+			one.token(authn.TokenStep{Name: identity.ServiceAccount, Mechanism: authority.Secrets()})
+		}
+		if requested != nil {
+			one.token(authn.TokenStep{Name: identity.TokenRequest, Mechanism: authority.Requested()})
+		}
+	}
+	if inSecrets != nil {
+		a.restrict(identity.ServiceAccount, inSecrets.CheckedPolicy, policy.MechanismRules{})
+	}
+	if requested != nil {
+		a.restrict(identity.TokenRequest, requested.CheckedPolicy, policy.MechanismRules{MaxLifetime: requested.MaxLifetime})
+	}
+	return nil
+}
+
+// bootstrapTokens accepts those of each cluster at that cluster, or those of a file.
+func (a *assembly) bootstrapTokens() error {
+	c := a.checked.BootstrapToken
+	if c == nil {
+		return nil
+	}
+	var file *bootstraptoken.File
+	if !c.FromCluster {
+		var err error
+		if file, err = bootstraptoken.ParseFile(c.Content); err != nil {
+			return fmt.Errorf("authentication.bootstrapToken.file: %s: %w", c.File, err)
+		}
+	}
+	for _, one := range a.clusters {
+		source := bootstraptoken.Source(file)
+		if c.FromCluster {
+			if one.upstream == nil || one.upstream.bootstrap == nil {
+				continue
+			}
+			source = one.upstream.bootstrap
+		}
+		one.token(authn.TokenStep{Name: identity.BootstrapToken, Mechanism: bootstraptoken.New(source, c.Kubernetes), AudienceAgnostic: true})
+	}
+	var requests []policy.RequestRule
+	for _, rule := range c.AllowedRequests {
+		requests = append(requests, policy.RequestRule(rule))
+	}
+	a.restrict(identity.BootstrapToken, c.CheckedPolicy, policy.MechanismRules{Requests: requests, MaxUses: c.MaxUses})
+	return nil
+}
+
 // jsonWebToken accepts JSON Web Tokens of OpenID Connect providers.
 func (a *assembly) jsonWebToken() error {
 	c := a.checked.JWT
@@ -154,7 +221,7 @@ func (a *assembly) webhookTokens() error {
 		if err != nil {
 			return fmt.Errorf("authentication.webhook: %w", err)
 		}
-		one.chain.Tokens = append(one.chain.Tokens, authn.TokenStep{Name: identity.Webhook, Mechanism: mechanism})
+		one.token(authn.TokenStep{Name: identity.Webhook, Mechanism: mechanism})
 	}
 	a.restrict(identity.Webhook, c.CheckedPolicy, policy.MechanismRules{})
 	return nil
@@ -184,13 +251,16 @@ func (a *assembly) request(step authn.RequestStep, restrictions config.CheckedPo
 	a.restrict(step.Name, restrictions, rules)
 }
 
-// token adds a mechanism that reads bearer tokens.
+// token adds a mechanism that reads bearer tokens of anybody.
 func (a *assembly) token(step authn.TokenStep, restrictions config.CheckedPolicy, rules policy.MechanismRules) {
 	for _, one := range a.clusters {
-		one.chain.Tokens = append(one.chain.Tokens, step)
+		one.token(step)
 	}
 	a.restrict(step.Name, restrictions, rules)
 }
+
+// token adds a mechanism that reads bearer tokens of one cluster alone.
+func (d *draft) token(step authn.TokenStep) { d.chain.Tokens = append(d.chain.Tokens, step) }
 
 // restrict sets a mechanism's policy. Without one, policy refuses whatever the mechanism accepts.
 func (a *assembly) restrict(name identity.Mechanism, restrictions config.CheckedPolicy, rules policy.MechanismRules) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"reflect"
+	"slices"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/config"
@@ -18,6 +19,9 @@ const (
 	// keysTimeout is how long a changed set of JWT issuers may take to fetch keys before it is given up; until then the
 	// old one stays in force, as in kube-apiserver (CFG-10).
 	keysTimeout = time.Minute
+	// clusterTimeout is how long a changed cluster may take to say its keys and tokens. One that does not answer is no
+	// reason to hold back the rest.
+	clusterTimeout = 5 * time.Second
 	// keysPoll is how often that is looked at.
 	keysPoll = 50 * time.Millisecond
 	// linger is how long a replaced generation's parts stay usable for requests that began under it (CFG-10).
@@ -108,23 +112,41 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 	return checked.Files(), nil
 }
 
-// awaitKeys waits until a new set of JWT issuers can judge. One that was taken over needs no waiting.
+// awaitKeys waits until a new set of JWT issuers can judge, and gives changed clusters a moment to say their keys and
+// tokens. Those that were taken over need no waiting.
 func (g *generation) awaitKeys(ctx context.Context, before *generation) error {
+	_ = await(ctx, clusterTimeout, func() error {
+		var errs []error
+		for _, cluster := range g.clusters {
+			if !slices.Contains(before.clusters, cluster) {
+				errs = append(errs, cluster.ready())
+			}
+		}
+		return errors.Join(errs...)
+	})
 	if g.jwt == nil || g.jwt == before.jwt {
 		return nil
 	}
-	limited, cancel := context.WithTimeout(ctx, keysTimeout)
+	return await(ctx, keysTimeout, g.jwt.Ready)
+}
+
+// await asks until the answer is nil, and gives the last answer after the timeout.
+func await(ctx context.Context, timeout time.Duration, ready func() error) error {
+	limited, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	ticker := time.NewTicker(keysPoll)
 	defer ticker.Stop()
-	for g.jwt.Ready() != nil {
+	for {
+		err := ready()
+		if err == nil {
+			return nil
+		}
 		select {
 		case <-limited.Done():
-			return g.ready()
+			return err
 		case <-ticker.C:
 		}
 	}
-	return nil
 }
 
 // needsRestart reports whether a change is about something that is fixed when the server starts.

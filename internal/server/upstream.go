@@ -1,14 +1,21 @@
 package server
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"path/filepath"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
+
+	"github.com/ostiary/ostiary/internal/authn/bootstraptoken"
+	"github.com/ostiary/ostiary/internal/authn/serviceaccount"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/gateway"
@@ -40,13 +47,17 @@ type upstream struct {
 	gateway *gateway.Cluster
 	// access is the gate's own account on the cluster; nil where it has none.
 	access *kubeapi.Access
-	digest config.Digest
+	// keys are those of the cluster's ServiceAccount tokens; nil where none are recognised.
+	keys serviceaccount.Keys
+	// bootstrap follows the cluster's bootstrap tokens; nil where they are not taken.
+	bootstrap *bootstrapSecrets
+	digest    config.Digest
 	// closers let go of its connections.
 	closers []func()
 }
 
 // upstreams connects the configured clusters; those that did not change are taken over with their open connections.
-func upstreams(clusters []config.CheckedCluster, previous *generation) ([]*upstream, error) {
+func upstreams(life context.Context, clusters []config.CheckedCluster, previous *generation, logger *slog.Logger) ([]*upstream, error) {
 	var all []*upstream
 	var mistakes []error
 	for i := range clusters {
@@ -55,7 +66,7 @@ func upstreams(clusters []config.CheckedCluster, previous *generation) ([]*upstr
 			all = append(all, same)
 			continue
 		}
-		one, err := newUpstream(cluster)
+		one, err := newUpstream(life, cluster, logger.With(slog.String("cluster", cluster.Name)))
 		if err != nil {
 			mistakes = append(mistakes, fmt.Errorf("clusters[%d]: %w", i, err))
 			continue
@@ -79,23 +90,71 @@ func (g *generation) upstream(cluster *config.CheckedCluster) *upstream {
 }
 
 // newUpstream makes the connections of one cluster, in its identity mode, and the gate's own account there.
-func newUpstream(cluster *config.CheckedCluster) (*upstream, error) {
+// life bounds what it does in the background.
+func newUpstream(life context.Context, cluster *config.CheckedCluster, logger *slog.Logger) (*upstream, error) {
 	one := &upstream{digest: cluster.Digest}
-	if access := cluster.Access; access != nil {
-		var err error
-		if one.access, err = newAccess(cluster, access); err != nil {
-			return nil, fmt.Errorf("access: %w", err)
+	life, end := context.WithCancel(life)
+	one.closers = append(one.closers, end)
+	if err := one.connect(life, cluster, logger); err != nil {
+		one.close()
+		return nil, err
+	}
+	return one, nil
+}
+
+// connect makes the gate's own account, then the way for callers.
+func (u *upstream) connect(life context.Context, cluster *config.CheckedCluster, logger *slog.Logger) (err error) {
+	if cluster.Access != nil {
+		if u.access, err = newAccess(cluster, cluster.Access); err != nil {
+			return fmt.Errorf("access: %w", err)
 		}
-		one.closers = append(one.closers, one.access.Close)
+		u.closers = append(u.closers, u.access.Close)
+	}
+	if accounts := cluster.ServiceAccounts; accounts != nil {
+		if accounts.KeysFromCluster {
+			u.keys = serviceaccount.NewClusterKeys(life, u.access, logger)
+		} else if u.keys, err = serviceaccount.NewStaticKeys(accounts.Keys); err != nil {
+			return err
+		}
+	}
+	if cluster.BootstrapTokens && u.access != nil {
+		u.bootstrap = &bootstrapSecrets{kubeapi.WatchSecrets(life, u.access, metav1.NamespaceSystem, bootstrapapi.SecretTypeBootstrapToken, bootstraptoken.FromSecret)}
 	}
 	switch {
 	case cluster.RequestHeader != nil:
-		return one, one.frontProxy(cluster)
+		return u.frontProxy(cluster)
 	case cluster.Impersonation != nil:
-		return one, one.impersonating(cluster)
+		return u.impersonating(cluster)
 	default:
-		return nil, errors.New("no identity mode")
+		return errors.New("no identity mode")
 	}
+}
+
+// ready returns an error while the cluster's own tokens cannot be judged yet.
+func (u *upstream) ready() error {
+	if u.keys != nil {
+		if err := u.keys.Ready(); err != nil {
+			return err
+		}
+	}
+	if u.bootstrap != nil && !u.bootstrap.watch.Synced() {
+		return bootstraptoken.ErrNotSynced
+	}
+	return nil
+}
+
+// bootstrapSecrets are a cluster's own bootstrap tokens.
+type bootstrapSecrets struct {
+	watch *kubeapi.SecretWatch[*bootstraptoken.Record]
+}
+
+// Find implements bootstraptoken.Source.
+func (b *bootstrapSecrets) Find(id string) (*bootstraptoken.Record, bool, error) {
+	record, found, synced := b.watch.Get(bootstrapapi.BootstrapTokenSecretPrefix + id)
+	if !synced {
+		return nil, false, bootstraptoken.ErrNotSynced
+	}
+	return record, found, nil
 }
 
 // close lets go of what is idle; requests under way go on.

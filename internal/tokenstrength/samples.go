@@ -1,8 +1,8 @@
-package statictoken
+package tokenstrength
 
-// wellKnown reports whether a token was published: in the documentation of Kubernetes, in courses, or in installation
+// Published reports whether a token was published: in the documentation of Kubernetes, in courses, or in installation
 // guides that thousands of clusters were built from. However random one looks, whoever attacks a cluster tries it first.
-func wellKnown(token string) bool {
+func Published(token string) bool {
 	switch token {
 	case
 		// The Kubernetes documentation: authentication, TLS bootstrapping, bootstrap tokens, kubeadm and client-go's tests.

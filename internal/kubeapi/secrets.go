@@ -1,0 +1,83 @@
+package kubeapi
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/client-go/tools/cache"
+)
+
+// SecretWatch follows the Secrets of one type in one namespace. It keeps what a function made of them, and no Secret.
+// It is safe for concurrent use. Make one with WatchSecrets.
+type SecretWatch[T any] struct {
+	of      func(*corev1.Secret) T
+	mu      sync.RWMutex
+	records map[string]T // by name
+	synced  atomic.Bool
+}
+
+// WatchSecrets follows the Secrets of the given type in namespace until ctx ends, and starts at once. The gate's account
+// must be allowed to get, list and watch Secrets there. of makes of a Secret what is kept of it.
+func WatchSecrets[T any](ctx context.Context, a *Access, namespace string, kind corev1.SecretType, of func(*corev1.Secret) T) *SecretWatch[T] {
+	w := &SecretWatch[T]{of: of, records: make(map[string]T)}
+	source := cache.NewListWatchFromClient(a.core, "secrets", namespace, fields.OneTermEqualSelector("type", string(kind)))
+	reflector := cache.NewReflectorWithOptions(source, &corev1.Secret{}, w, cache.ReflectorOptions{Name: namespace + " Secrets of type " + string(kind)})
+	go reflector.RunWithContext(ctx)
+	return w
+}
+
+// Get returns what is kept of the Secret of that name; synced is false as long as the cluster was never heard.
+func (w *SecretWatch[T]) Get(name string) (record T, found, synced bool) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	record, found = w.records[name]
+	return record, found, w.synced.Load()
+}
+
+// Synced reports whether the cluster has been heard.
+func (w *SecretWatch[T]) Synced() bool { return w.synced.Load() }
+
+// Add implements cache.ReflectorStore.
+func (w *SecretWatch[T]) Add(object any) error {
+	if found, ok := object.(*corev1.Secret); ok {
+		record := w.of(found)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.records[found.Name] = record
+	}
+	return nil
+}
+
+// Update implements cache.ReflectorStore.
+func (w *SecretWatch[T]) Update(object any) error { return w.Add(object) }
+
+// Delete implements cache.ReflectorStore.
+func (w *SecretWatch[T]) Delete(object any) error {
+	if found, ok := object.(*corev1.Secret); ok {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.records, found.Name)
+	}
+	return nil
+}
+
+// Replace implements cache.ReflectorStore.
+func (w *SecretWatch[T]) Replace(objects []any, _ string) error {
+	records := make(map[string]T, len(objects))
+	for _, object := range objects {
+		if found, ok := object.(*corev1.Secret); ok {
+			records[found.Name] = w.of(found)
+		}
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.records = records
+	w.synced.Store(true)
+	return nil
+}
+
+// Resync implements cache.ReflectorStore.
+func (*SecretWatch[T]) Resync() error { return nil }
