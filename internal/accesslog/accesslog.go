@@ -13,6 +13,7 @@ const (
 	Request     Kind = "request"      // a request that was answered
 	StreamStart Kind = "stream_start" // a long-running request that was let through
 	StreamEnd   Kind = "stream_end"   // the same, when it ended
+	Review      Kind = "token_review" // a token that an API server asked about
 )
 
 // Verdict says what became of a request.
@@ -49,6 +50,12 @@ type Event struct {
 	Namespace   string
 	Name        string
 	Path        string // decoded, for requests that are about no resource
+
+	// What is known of a ServiceAccount token that the request had issued; the caller is who got it.
+	IssuedID      string // its credential id
+	IssuedIssuer  string
+	IssuedTo      string // the account's user name
+	IssuedExpires time.Time
 
 	Verdict        Verdict
 	Reason         string // closed list, see authn.Reason, policy and gateway

@@ -31,6 +31,10 @@ const (
 	keyNamespace        = "namespace"
 	keyName             = "name"
 	keyPath             = "path"
+	keyIssuedID         = "issued_id"
+	keyIssuedIssuer     = "issued_issuer"
+	keyIssuedTo         = "issued_to"
+	keyIssuedExpires    = "issued_expires"
 	keyCause            = "cause"
 	keyStatus           = "status"
 	keyUpstreamStatus   = "upstream_status"
@@ -65,6 +69,11 @@ func (l line) appendEvent(e *Event, at time.Time) line {
 	l = l.text(keyCluster, e.Cluster).text(keyVerb, e.Verb).text(keyMethod, e.Method)
 	l = l.text(keyAPIGroup, e.APIGroup).text(keyResource, e.Resource).text(keySubresource, e.Subresource)
 	l = l.text(keyNamespace, e.Namespace).text(keyName, e.Name).text(keyPath, e.Path)
+	l = l.text(keyIssuedID, e.IssuedID).text(keyIssuedIssuer, e.IssuedIssuer).text(keyIssuedTo, e.IssuedTo)
+	if !e.IssuedExpires.IsZero() {
+		l = append(l.key(keyIssuedExpires), '"')
+		l = append(e.IssuedExpires.AppendFormat(l, time.RFC3339), '"')
+	}
 	if e.Cause != nil {
 		l = l.always(keyCause, e.Cause.Error())
 	}

@@ -134,6 +134,18 @@ func (c *Chain) Decide(ctx context.Context, r *Request) Decision {
 	return d
 }
 
+// DecideToken asks the token mechanisms about a bare token, as a TokenReview brings one, and then policy. An empty token is
+// no credential: anonymous access is not for others to hand out (TR-3).
+func (c *Chain) DecideToken(ctx context.Context, r *Request, token secret.String) Decision {
+	var d Decision
+	if token.IsEmpty() {
+		d.Reason, d.Cause = ReasonNoCredential, ErrNoCredential
+		return d
+	}
+	c.tokens(ctx, r, &d, token)
+	return d
+}
+
 // Causes that the chain itself gives.
 var (
 	ErrNoCredential = errors.New("no credential was presented, and anonymous access is not given")

@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"crypto/tls"
+	"net"
 	"net/http"
 	"net/netip"
 	"sync/atomic"
@@ -57,6 +58,7 @@ type Slot uint8
 const (
 	CertificateSlot Slot = iota // as a client's
 	ProxySlot                   // as an authenticating proxy's
+	CallerSlot                  // as that of an API server that asks
 	slots
 )
 
@@ -76,4 +78,18 @@ func (c *Conn) SetVerdict(slot Slot, verdict any) {
 	if c != nil {
 		c.verdicts[slot].Store(&verdict)
 	}
+}
+
+// connKey is the context key of a connection's memory.
+type connKey struct{}
+
+// ConnContext gives each client connection its memory. It is for http.Server's field of that name.
+func ConnContext(ctx context.Context, _ net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, new(Conn))
+}
+
+// ConnFrom returns the memory of the request's connection, or nil.
+func ConnFrom(ctx context.Context) *Conn {
+	conn, _ := ctx.Value(connKey{}).(*Conn)
+	return conn
 }

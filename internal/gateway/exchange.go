@@ -10,6 +10,7 @@ import (
 	"github.com/ostiary/ostiary/internal/accesslog"
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/tokenrequest"
 )
 
 // exchange is one request on its way through the gate, and what has become known of it. It belongs to the request's
@@ -29,6 +30,9 @@ type exchange struct {
 	// caller impersonates somebody and the gate had to judge that.
 	acting *identity.Identity
 	stream *stream
+	// limiter is set for a request that asks for a ServiceAccount token, issued for one that got it.
+	limiter *tokenrequest.Limiter
+	issued  *tokenrequest.Issued
 
 	upstreamStatus int
 	failure        error
@@ -61,6 +65,9 @@ func (x *exchange) describe(e *accesslog.Event, r *http.Request) {
 		if x.acting != nil && x.acting != id {
 			e.ActingAs = x.acting.Username
 		}
+	}
+	if x.issued != nil {
+		e.IssuedID, e.IssuedIssuer, e.IssuedTo, e.IssuedExpires = x.issued.ID, x.issued.Issuer, x.issued.Subject, x.issued.Expires
 	}
 	if x.target.cluster != nil {
 		e.Cluster = x.target.cluster.Name

@@ -53,6 +53,9 @@ func rewrite(p *httputil.ProxyRequest) {
 // own.
 var errNoIdentity = errors.New("gateway: a request without an identity reached the wire")
 
+// errWithheld keeps an issued token from the caller.
+var errWithheld = errors.New("gateway: the issued token is withheld")
+
 // carrier sends a request to its cluster. It is the last step before the wire: whatever identity headers are on the
 // request by then are removed, and those of the settled identity are set. Hop-by-hop headers are gone already, so none
 // of ours can be named away by a Connection header.
@@ -80,6 +83,11 @@ func (carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 func observe(response *http.Response) error {
 	x := exchangeFrom(response.Request.Context())
 	x.upstreamStatus = response.StatusCode
+	if x.limiter != nil {
+		if err := x.noteIssued(response); err != nil {
+			return err
+		}
+	}
 	if x.stream == nil {
 		if response.ContentLength < 0 {
 			// The proxy would flush after every piece and start a goroutine to flush the headers. An answer that is no
@@ -115,6 +123,10 @@ func (g *Gate) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 		g.responder.refuse(out, r, x, inexpressible())
 		return
 	}
+	if errors.Is(err, errWithheld) {
+		g.responder.refuse(out, r, x, withheld())
+		return
+	}
 	g.responder.refuse(out, r, x, unreachable(x.target.cluster.Name))
 }
 
@@ -123,6 +135,8 @@ func failureReason(ctx context.Context, x *exchange) string {
 	switch {
 	case errors.Is(x.failure, errNoIdentity), errors.Is(x.failure, identityheader.ErrInexpressible):
 		return reasonInexpressible
+	case errors.Is(x.failure, errWithheld):
+		return reasonWithheld
 	case x.stream.wasCut() != "":
 		return reasonCut
 	case ctx.Err() != nil:

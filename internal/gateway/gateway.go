@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"log/slog"
-	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
@@ -20,6 +19,7 @@ import (
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/impersonation"
+	"github.com/ostiary/ostiary/internal/tokenrequest"
 )
 
 // Authenticator decides who a caller is and whether policy lets the credential count.
@@ -32,6 +32,8 @@ type Authenticator interface {
 type State struct {
 	// Stripper knows the headers that speak of identities; nil knows the standard ones.
 	Stripper *frontproxy.Stripper
+	// TokenRequests bounds the ServiceAccount tokens that are requested through the gate. Nil leaves them alone.
+	TokenRequests *tokenrequest.Limiter
 	// Clusters has at least one; the first serves "/".
 	Clusters []*Cluster
 }
@@ -124,7 +126,7 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	// Authenticate: who is it, and does policy let the credential count?
 	entrance := x.target.entrance(state.Clusters)
 	x.decision = entrance.Authenticator.Decide(r.Context(), &authn.Request{
-		TLS: r.TLS, Conn: connFrom(r.Context()), Header: r.Header, Asserted: x.asserted, Path: x.target.url.Path,
+		TLS: r.TLS, Conn: authn.ConnFrom(r.Context()), Header: r.Header, Asserted: x.asserted, Path: x.target.url.Path,
 		Source: sourceOf(r), Cluster: x.clusterName(), Audiences: entrance.Audiences, Now: x.began,
 	})
 	authn.StripTokens(r.Header)
@@ -158,6 +160,12 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		return
 	}
 	x.acting = acting
+
+	// Shorten: no token is requested here that lives longer than is allowed.
+	if err := x.limitToken(w, r, state.TokenRequests); err != nil {
+		g.deny(w, r, x, reasonMalformed, err, err)
+		return
+	}
 
 	// Forward.
 	g.forward(w, r, x)
@@ -259,20 +267,6 @@ func (x *exchange) clusterName() string {
 		return ""
 	}
 	return x.target.cluster.Name
-}
-
-// connKey is the context key of a connection's memory.
-type connKey struct{}
-
-// ConnContext gives each client connection its memory. It is for http.Server's field of that name.
-func ConnContext(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, new(authn.Conn))
-}
-
-// connFrom returns the memory of the request's connection, or nil.
-func connFrom(ctx context.Context) *authn.Conn {
-	conn, _ := ctx.Value(connKey{}).(*authn.Conn)
-	return conn
 }
 
 // sourceOf is the address of the connection's other end. No header can change it.

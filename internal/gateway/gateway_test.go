@@ -124,7 +124,7 @@ func newSetup(t *testing.T, api http.Handler, change ...func(*gateway.State)) *s
 	}
 	s.front = httptest.NewUnstartedServer(s.gate)
 	s.front.EnableHTTP2 = true
-	s.front.Config.ConnContext = gateway.ConnContext
+	s.front.Config.ConnContext = authn.ConnContext
 	s.front.Config.DisableGeneralOptionsHandler = true
 	s.front.StartTLS()
 	t.Cleanup(s.front.Close)

@@ -19,6 +19,7 @@ const (
 	reasonNoCluster     = "unknown_cluster"        // a path that names no cluster
 	reasonImpersonation = "impersonation"          // the caller may not act as that identity
 	reasonInexpressible = "inexpressible_identity" // headers would make somebody else of the identity (GW-4)
+	reasonWithheld      = "token_withheld"         // an issued token that is not as it must be
 	reasonUnreachable   = "cluster_unreachable"    // the API server could not be asked
 	reasonClientGone    = "client_gone"            // the client went away first
 	reasonCut           = "cut"                    // a stream that the gate ended
@@ -98,6 +99,14 @@ func confined() *apierrors.StatusError {
 // inexpressible answers callers whose identity no header can carry unchanged.
 func inexpressible() *apierrors.StatusError {
 	return apierrors.NewForbidden(schema.GroupResource{}, "", errors.New("the identity cannot be handed on to the cluster"))
+}
+
+// withheld answers callers whose token was issued otherwise than the gate asked for.
+func withheld() *apierrors.StatusError {
+	return &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusBadGateway, Reason: metav1.StatusReasonInternalError,
+		Message: "the API server issued a token that lives longer than is allowed, or that cannot be read; it is withheld",
+	}}
 }
 
 // unreachable answers when the API server cannot be asked. Which address failed, and how, is for the log.

@@ -92,7 +92,10 @@ func ownNames(mechanism identity.Mechanism) (users, groups []pattern) {
 	case identity.BootstrapToken: // BOOT-10
 		return []pattern{{text: identity.BootstrapPrefix, prefix: true}},
 			[]pattern{{text: identity.GroupBootstrappers}, {text: identity.GroupBootstrappers + ":", prefix: true}}
-	case identity.ProxyHeader, identity.ClientCertificate, identity.StaticToken, identity.JWT, identity.Webhook:
+	case identity.Webhook, identity.ProxyHeader:
+		// An API server as the webhook, and a proxy that knows Kubernetes, name the group that everybody gets anyway.
+		return nil, []pattern{{text: identity.GroupAuthenticated}}
+	case identity.ClientCertificate, identity.StaticToken, identity.JWT:
 	}
 	return nil, nil
 }

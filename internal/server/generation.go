@@ -19,6 +19,8 @@ import (
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/policy"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
+	"github.com/ostiary/ostiary/internal/tokenrequest"
+	"github.com/ostiary/ostiary/internal/tokenreview"
 )
 
 // generation is all that follows from one state of the configuration. It is immutable. Parts that did not change are
@@ -26,9 +28,12 @@ import (
 type generation struct {
 	checked  *config.Checked
 	state    *gateway.State
+	reviews  *tokenreview.State // nil where nobody may ask
 	tls      *tls.Config
 	adminTLS *tls.Config // nil where the admin listener speaks plain HTTP
-	clusters []*upstream
+	// reviewTLS is nil where nobody may ask about tokens.
+	reviewTLS *tls.Config
+	clusters  []*upstream
 
 	certificates *clientcert.Mechanism
 	authorities  config.Digest
@@ -55,6 +60,12 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 		}
 		a.clusters = append(a.clusters, one)
 	}
+	if reviews := checked.TokenReview; reviews != nil {
+		for i := range reviews.Callers {
+			caller := &reviews.Callers[i]
+			a.callers = append(a.callers, &draft{caller: caller, chain: authn.Config{Audiences: caller.Audiences}})
+		}
+	}
 	for _, add := range a.mechanisms() {
 		mistakes = append(mistakes, add())
 	}
@@ -75,12 +86,19 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 	if err != nil {
 		return nil, err
 	}
+	reviews, err := a.reviews(admitter)
+	if err != nil {
+		return nil, err
+	}
 	g := &generation{
-		checked: checked, clusters: clusters, jwt: a.jwt, webhook: a.webhook, certificates: a.certificates, state: state, uses: a.policy.Uses,
+		checked: checked, clusters: clusters, jwt: a.jwt, webhook: a.webhook, certificates: a.certificates, state: state, reviews: reviews, uses: a.policy.Uses,
 		tls: tlspolicy.Gate(checked.Listen.TLS.Certificate, authorityHint(checked)),
 	}
 	if checked.Admin != nil && checked.Admin.TLS != nil {
 		g.adminTLS = tlspolicy.Server(checked.Admin.TLS.Certificate)
+	}
+	if asked := checked.TokenReview; asked != nil {
+		g.reviewTLS = tlspolicy.Callers(asked.TLS.Certificate, callersHint(asked))
 	}
 	if checked.ClientCertificate != nil {
 		g.authorities = checked.ClientCertificate.Authorities.Digest
@@ -96,7 +114,7 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 
 // state is what the gate decides by: the clusters, each with its chain.
 func (a *assembly) state(admitter *policy.Policy) (*gateway.State, error) {
-	state := &gateway.State{Stripper: a.stripper}
+	state := &gateway.State{Stripper: a.stripper, TokenRequests: tokenrequest.New(a.checked.TokenRequests.MaxLifetime)}
 	for _, one := range a.clusters {
 		one.chain.Admitter = admitter
 		chain, err := authn.New(one.chain)
@@ -108,6 +126,37 @@ func (a *assembly) state(admitter *policy.Policy) (*gateway.State, error) {
 		state.Clusters = append(state.Clusters, &cluster)
 	}
 	return state, nil
+}
+
+// reviews is what API servers are answered by; nil where none may ask.
+func (a *assembly) reviews(admitter *policy.Policy) (*tokenreview.State, error) {
+	if len(a.callers) == 0 {
+		return nil, nil //nolint:nilnil // there is nobody to answer
+	}
+	callers := make([]tokenreview.Caller, 0, len(a.callers))
+	for _, one := range a.callers {
+		one.chain.Admitter = admitter
+		chain, err := authn.New(one.chain)
+		if err != nil {
+			return nil, fmt.Errorf("tokenReview.callers: %s: %w", one.caller.Name, err)
+		}
+		callers = append(callers, tokenreview.Caller{
+			Name: one.caller.Name, Roots: one.caller.Authorities.Pool(), AllowedNames: one.caller.AllowedNames,
+			Decider: chain, Audiences: one.caller.Audiences,
+		})
+	}
+	return tokenreview.NewState(callers)
+}
+
+// callersHint is the union of the callers' CAs.
+func callersHint(checked *config.CheckedTokenReview) *x509.CertPool {
+	pool := x509.NewCertPool()
+	for i := range checked.Callers {
+		for _, certificate := range checked.Callers[i].Authorities.Certificates {
+			pool.AddCert(certificate)
+		}
+	}
+	return pool
 }
 
 // Validate checks what package config leaves to the mechanisms, without starting anything that outlives the call.
@@ -183,6 +232,9 @@ func (g *generation) expirations() map[string]time.Time {
 	at := map[string]time.Time{"server": g.checked.Listen.TLS.Certificate.Leaf.NotAfter}
 	if admin := g.checked.Admin; admin != nil && admin.TLS != nil {
 		at["admin"] = admin.TLS.Certificate.Leaf.NotAfter
+	}
+	if asked := g.checked.TokenReview; asked != nil {
+		at["tokenReview"] = asked.TLS.Certificate.Leaf.NotAfter
 	}
 	for _, cluster := range g.checked.Clusters {
 		if cluster.RequestHeader != nil {

@@ -29,6 +29,7 @@ type assembly struct {
 	logger   *slog.Logger
 
 	clusters     []*draft
+	callers      []*draft             // API servers that ask about tokens
 	stripper     *frontproxy.Stripper // the headers of authenticating proxies, beside the standard ones; may be nil
 	policy       policy.Config
 	certificates *clientcert.Mechanism
@@ -36,11 +37,13 @@ type assembly struct {
 	webhook      *webhook.Service
 }
 
-// draft is the chain of one cluster in the making. All clusters have the mechanisms of the configuration in common; each
-// has those that its own tokens need besides.
+// draft is a chain in the making: that of a cluster behind the gate, or that of an API server which asks about tokens.
+// All clusters have the mechanisms of the configuration in common; each has those that its own tokens need besides. An
+// API server that asks has those that are named for it.
 type draft struct {
 	cluster  *config.CheckedCluster
 	upstream *upstream
+	caller   *config.CheckedCaller
 	chain    authn.Config
 }
 
@@ -216,7 +219,10 @@ func (a *assembly) webhookTokens() error {
 	}); err != nil {
 		return fmt.Errorf("authentication.webhook: %w", err)
 	}
-	for _, one := range a.clusters {
+	for _, one := range slices.Concat(a.clusters, a.callers) {
+		if one.caller != nil && !slices.Contains(one.caller.Mechanisms, identity.Webhook) {
+			continue
+		}
 		mechanism, err := a.webhook.For(one.chain.Audiences)
 		if err != nil {
 			return fmt.Errorf("authentication.webhook: %w", err)
@@ -255,6 +261,11 @@ func (a *assembly) request(step authn.RequestStep, restrictions config.CheckedPo
 func (a *assembly) token(step authn.TokenStep, restrictions config.CheckedPolicy, rules policy.MechanismRules) {
 	for _, one := range a.clusters {
 		one.token(step)
+	}
+	for _, one := range a.callers {
+		if slices.Contains(one.caller.Mechanisms, step.Name) {
+			one.token(step)
+		}
 	}
 	a.restrict(step.Name, restrictions, rules)
 }

@@ -70,7 +70,7 @@ func (s *Server) waitForChange(ctx context.Context, files *filewatch.Watcher, re
 }
 
 // errRestart refuses changes that only a restart can bring into force.
-var errRestart = errors.New("listen.address, listen.limits.streamsPerConnection, listen.limits.headerBytes, listen.drainTimeout, admin and tracing take effect at a restart only; restart the server or undo the change")
+var errRestart = errors.New("listen.address, listen.limits.streamsPerConnection, listen.limits.headerBytes, listen.drainTimeout, admin, tokenReview.address and tracing take effect at a restart only; restart the server or undo the change")
 
 // reload reads the configuration and puts it in force, if it is good and differs. It returns the files to watch.
 func (s *Server) reload(ctx, life context.Context) ([]string, error) {
@@ -157,5 +157,14 @@ func needsRestart(before, after *config.Checked) bool {
 	// By what they say, not by where it was read to: both hold pointers, which differ with every reading.
 	sameAdmin, sameTracing := reflect.DeepEqual(a.Admin, b.Admin), reflect.DeepEqual(a.Tracing, b.Tracing)
 	return a.Listen.Address != b.Listen.Address || limits != b.Listen.Limits ||
-		a.Listen.DrainTimeout != b.Listen.DrainTimeout || !sameAdmin || !sameTracing
+		a.Listen.DrainTimeout != b.Listen.DrainTimeout || !sameAdmin || !sameTracing ||
+		reviewAddress(a) != reviewAddress(b)
+}
+
+// reviewAddress is where API servers ask; empty where none may.
+func reviewAddress(c *config.Configuration) string {
+	if c.TokenReview == nil {
+		return ""
+	}
+	return c.TokenReview.Address
 }

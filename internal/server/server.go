@@ -24,10 +24,12 @@ import (
 	"k8s.io/klog/v2"
 
 	"github.com/ostiary/ostiary/internal/accesslog"
+	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/metrics"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
+	"github.com/ostiary/ostiary/internal/tokenreview"
 	"github.com/ostiary/ostiary/internal/tracing"
 )
 
@@ -61,6 +63,7 @@ type Server struct {
 	metrics  *metrics.Metrics
 	accesses *accessSink
 	gate     *gateway.Gate
+	reviewer *tokenreview.Server
 	tls      atomic.Pointer[tls.Config]
 	limiter  *gateway.Listener
 	probes   *probes
@@ -104,6 +107,7 @@ func Run(ctx context.Context, options Options) error {
 	}); err != nil {
 		return err
 	}
+	s.reviewer = tokenreview.New(accesslog.Sinks{s.accesses, s.metrics})
 	s.take(first)
 	return s.serve(ctx, life, checked)
 }
@@ -124,16 +128,23 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 		_ = listener.Close()
 		return err
 	}
+	asked, err := s.newReviews(ctx, life, checked.TokenReview)
+	if err != nil {
+		_ = listener.Close()
+		admin.close()
+		return err
+	}
 	gate := s.gateServer(life, checked)
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return serveUntilClosed(gate, s.limiter) })
 	group.Go(admin.serve)
+	group.Go(asked.serve)
 	group.Go(func() error { return s.watch(ctx, life) })
 	group.Go(func() error { return s.probes.run(ctx) })
 	group.Go(func() error {
 		// Probes are answered while the gate drains, so that it is seen to do so.
 		defer admin.close()
-		return s.drain(ctx, gate, checked.Listen.DrainTimeout)
+		return s.drain(ctx, gate, asked, checked.Listen.DrainTimeout)
 	})
 	return group.Wait()
 }
@@ -144,7 +155,7 @@ func (s *Server) gateServer(life context.Context, checked *config.Checked) *http
 	return &http.Server{
 		Handler:                      s.tracing.Handler(s.gate),
 		BaseContext:                  func(net.Listener) context.Context { return life },
-		ConnContext:                  gateway.ConnContext,
+		ConnContext:                  authn.ConnContext,
 		TLSConfig:                    tlspolicy.Reloading(s.tls.Load),
 		ReadHeaderTimeout:            headerTimeout,
 		IdleTimeout:                  idleTimeout,
@@ -169,7 +180,7 @@ func serveUntilClosed(server *http.Server, listener net.Listener) error {
 
 // drain waits for ctx, then ends the gate in good order: no new connections, watches end at once, the rest has until
 // timeout, and what is left then is cut.
-func (s *Server) drain(ctx context.Context, gate *http.Server, timeout time.Duration) error {
+func (s *Server) drain(ctx context.Context, gate *http.Server, asked *reviews, timeout time.Duration) error {
 	<-ctx.Done()
 	s.draining.Store(true)
 	deadline, cancel := context.WithTimeout(context.WithoutCancel(ctx), timeout)
@@ -179,6 +190,10 @@ func (s *Server) drain(ctx context.Context, gate *http.Server, timeout time.Dura
 		if err := gate.Shutdown(deadline); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 			return err
 		}
+		return nil
+	})
+	group.Go(func() error {
+		asked.close(deadline)
 		return nil
 	})
 	group.Go(func() error {
@@ -195,6 +210,7 @@ func (s *Server) drain(ctx context.Context, gate *http.Server, timeout time.Dura
 // take makes a generation the one in force.
 func (s *Server) take(next *generation) {
 	s.tls.Store(next.tls)
+	s.reviewer.Use(next.reviews)
 	s.current.Store(next)
 	s.probes.watch(next.clusters)
 	for use, at := range next.expirations() {

@@ -38,6 +38,16 @@ func Gate(certificate tls.Certificate, authorities *x509.CertPool) *tls.Config {
 	return config
 }
 
+// Callers returns the configuration of a listener that demands a client certificate. It is verified after the handshake,
+// per request, so that changed CAs count on open connections too; authorities is the hint that tells clients which
+// certificates are of use.
+func Callers(certificate tls.Certificate, authorities *x509.CertPool) *tls.Config {
+	config := Server(certificate)
+	config.ClientAuth = tls.RequireAnyClientCert
+	config.ClientCAs = authorities
+	return config
+}
+
 // Reloading returns the configuration of a listener that asks current for the one to use at each handshake, so that
 // certificates and CAs change without a new listener. Connections that are open keep theirs.
 func Reloading(current func() *tls.Config) *tls.Config {

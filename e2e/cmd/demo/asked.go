@@ -28,15 +28,15 @@ func (s *story) askedByAnother(ctx context.Context, chapter int) error {
 		"the second API server sees "+person+", member of "+group)
 	ctx, cancel := context.WithTimeout(ctx, logDeadline)
 	defer cancel()
-	line, err := s.gate.WaitAccessLog(ctx, func(l gate.Line) bool { return l.Reviewer == callerName && l.Verdict == "allow" })
+	line, err := s.gate.WaitAccessLog(ctx, func(l gate.Line) bool { return l.Kind == "token_review" && l.Verdict == "allow" })
 	if err != nil {
 		return err
 	}
-	s.row("reviewer", line.Reviewer)
+	s.row("cluster", line.Cluster)
 	s.row("mechanism", line.Mechanism)
 	s.row("credential_id", line.CredentialID)
 	s.row("user", line.User)
-	s.check(line.User == person && line.Mechanism == "jwt", "Ostiary recorded who was asked about, and by whom")
+	s.check(line.User == person && line.Mechanism == "jwt" && line.Cluster == callerName, "Ostiary recorded who was asked about, and by whom")
 
 	tampered, err := tamper(token, "groups", []string{"system:masters"})
 	if err != nil {

@@ -160,7 +160,7 @@ func (w *world) startOther(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	asking := w.gate.Access().WithServer("https://"+w.reviewAddress+"/tokenreview", w.gate.CA).WithCertificate(caller)
+	asking := w.gate.Access().WithServer(w.gate.ReviewURL, w.gate.CA).WithCertificate(caller)
 	webhookFile := filepath.Join(dir, "webhook.kubeconfig")
 	if err := asking.Write(webhookFile); err != nil {
 		return err

@@ -2,9 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/base64"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -16,7 +13,6 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
-	"github.com/ostiary/ostiary/e2e/internal/pki"
 )
 
 // logDeadline bounds the wait for a line in a log, which is written before or just after the answer is sent.

@@ -48,8 +48,6 @@ type world struct {
 	gate         *gate.Gate
 	// people, portals and callers sign the certificates of persons, of authenticating proxies, and of API servers that ask.
 	people, portals, callers *pki.Authority
-	// reviewAddress is where API servers ask.
-	reviewAddress string
 
 	password, staticToken, foreignToken string
 	tokenFile                           string
@@ -140,9 +138,6 @@ func (w *world) startGate(ctx context.Context) (err error) {
 	}
 	w.stops = append(w.stops, w.gate.Stop)
 	w.good("Ostiary is " + w.gate.URL + "; its configuration is " + w.gate.ConfigFile)
-	if w.reviewAddress, err = w.gate.WaitListening(ctx, "tokenReview"); err != nil {
-		return err
-	}
 	if err := w.startOther(ctx); err != nil {
 		return err
 	}
@@ -196,10 +191,6 @@ func (w *world) configuration(ctx context.Context, dir string) (gate.Object, err
 	}
 	cluster["access"] = gate.Object{"kubeconfig": account}
 	cluster["serviceAccounts"] = gate.Object{"issuers": []string{controlplane.Issuer}, "keyFiles": []string{w.plane.ServiceAccountKeyFile()}}
-	reviewing, err := w.pair(dir, "tokenreview")
-	if err != nil {
-		return nil, err
-	}
 	return gate.Object{
 		"clusters": []any{cluster},
 		"authentication": gate.Object{
@@ -213,7 +204,6 @@ func (w *world) configuration(ctx context.Context, dir string) (gate.Object, err
 		},
 		"tokenRequests": gate.Object{"maxLifetime": longestToken.String()},
 		"tokenReview": gate.Object{
-			"address": "127.0.0.1:0", "tls": reviewing,
 			"callers": []any{gate.Object{
 				"name": callerName, "caFiles": []string{authorities[callerCA]}, "allowedNames": []string{callerName},
 				"mechanisms": []string{"staticToken", "jwt"},

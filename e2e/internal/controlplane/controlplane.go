@@ -56,6 +56,9 @@ type ControlPlane struct {
 	processes  []*process.Process // in the order of their start
 }
 
+// Issuer is that of ServiceAccounts' tokens.
+const Issuer = "https://kubernetes.default.svc.cluster.local"
+
 // Start starts a control plane and waits until it is ready. Whoever calls it must call Stop. When the start fails,
 // nothing is left running, and the error holds the end of the failing program's log.
 func Start(ctx context.Context, options Options) (_ *ControlPlane, err error) {
@@ -143,6 +146,9 @@ func (c *ControlPlane) writeFrontProxy() (pki.Files, error) {
 
 // ServingCAFile is the file with the certificate that signed the API server's.
 func (c *ControlPlane) ServingCAFile() string { return c.files.servingCA }
+
+// ServiceAccountKeyFile is the file with the public key of ServiceAccounts' tokens.
+func (c *ControlPlane) ServiceAccountKeyFile() string { return c.files.serviceAccountPub }
 
 // ClientCAFile is the file with the certificate that signed the clients'.
 func (c *ControlPlane) ClientCAFile() string { return c.files.clientCA.Cert }

@@ -189,7 +189,7 @@ func (c *ControlPlane) apiServerArgs(etcdURL string, port int) []string {
 		"--endpoint-reconciler-type=none",
 		"--tls-cert-file=" + f.serving.Cert, "--tls-private-key-file=" + f.serving.Key,
 		"--client-ca-file=" + f.clientCA.Cert,
-		"--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+		"--service-account-issuer=" + Issuer,
 		"--service-account-key-file=" + f.serviceAccountPub,
 		"--service-account-signing-key-file=" + f.serviceAccountKey,
 		"--service-cluster-ip-range=10.96.0.0/24",

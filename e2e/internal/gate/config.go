@@ -48,5 +48,10 @@ func complete(config Object, serving pki.Files, accessLog string) Object {
 		maps.Copy(listen, written)
 	}
 	full["listen"] = listen
+	if written, ok := full["tokenReview"].(Object); ok {
+		reviews := Object{"address": "127.0.0.1:0", "tls": KeyPair(serving)}
+		maps.Copy(reviews, written)
+		full["tokenReview"] = reviews
+	}
 	return full
 }

@@ -49,6 +49,8 @@ type Options struct {
 type Gate struct {
 	// URL is where clients connect, AdminURL where probes do; the latter is empty where there is no such listener.
 	URL, AdminURL string
+	// ReviewURL is where API servers ask about tokens; empty where there is no such listener.
+	ReviewURL string
 	// CA is the PEM of what signed the gate's certificate.
 	CA []byte
 	// Authority signed it, for tests that give the gate another one.
@@ -101,6 +103,12 @@ func Start(ctx context.Context, options Options) (_ *Gate, err error) {
 		return nil, err
 	}
 	g.URL = "https://" + address
+	if g.config["tokenReview"] != nil {
+		if address, err = g.waitListening(ctx, "tokenReview"); err != nil {
+			return nil, err
+		}
+		g.ReviewURL = "https://" + address + "/tokenreview"
+	}
 	if g.config["admin"] == nil {
 		return g, nil
 	}

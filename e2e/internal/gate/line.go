@@ -26,6 +26,9 @@ type Line struct {
 	Namespace        string    `json:"namespace"`
 	Name             string    `json:"name"`
 	Path             string    `json:"path"`
+	IssuedID         string    `json:"issued_id"`
+	IssuedTo         string    `json:"issued_to"`
+	IssuedExpires    time.Time `json:"issued_expires"`
 	Cause            string    `json:"cause"`
 	Status           int       `json:"status"`
 	UpstreamStatus   int       `json:"upstream_status"`

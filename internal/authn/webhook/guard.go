@@ -1,10 +1,12 @@
 package webhook
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/sony/gobreaker/v2"
@@ -94,6 +96,15 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	}
 }
 
+// answeredKey is the context key of whether the service answered, which Kubernetes' client does not tell.
+type answeredKey struct{}
+
+// withAnswered returns a context in which the guard notes that the last question was answered.
+func withAnswered(ctx context.Context) (context.Context, *atomic.Bool) {
+	answered := new(atomic.Bool)
+	return context.WithValue(ctx, answeredKey{}, answered), answered
+}
+
 // send sends one request and bounds its answer.
 func (g *guard) send(r *http.Request) (*http.Response, error) {
 	response, err := g.next.RoundTrip(r)
@@ -103,6 +114,9 @@ func (g *guard) send(r *http.Request) (*http.Response, error) {
 	if response.StatusCode >= http.StatusMultipleChoices && response.StatusCode < http.StatusBadRequest {
 		_ = response.Body.Close()
 		return nil, errRedirect
+	}
+	if answered, ok := r.Context().Value(answeredKey{}).(*atomic.Bool); ok {
+		answered.Store(response.StatusCode < http.StatusMultipleChoices)
 	}
 	response.Body = &bounded{ReadCloser: response.Body, left: maxAnswerBytes}
 	return response, nil

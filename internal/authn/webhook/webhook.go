@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -108,8 +109,8 @@ func (s *Service) For(implicit []string) (*Mechanism, error) {
 	return m, nil
 }
 
-// AuthenticateToken answers for one token. The service's error text counts as a technical failure, as it says that the
-// token could not be checked (WH-5).
+// AuthenticateToken answers for one token. What keeps the service from answering is a technical failure; an error in its
+// answer is a refusal (WH-5), and neither is remembered.
 func (m *Mechanism) AuthenticateToken(ctx context.Context, r *authn.Request, token secret.String) authn.Answer {
 	raw := token.Reveal()
 	if len(raw) > maxTokenBytes {
@@ -119,7 +120,10 @@ func (m *Mechanism) AuthenticateToken(ctx context.Context, r *authn.Request, tok
 		ctx = authenticator.WithAudiences(ctx, r.Audiences)
 	}
 	response, ok, err := m.cached.AuthenticateToken(ctx, raw)
+	_, refused := errors.AsType[*refusal](err)
 	switch {
+	case refused:
+		return authn.Reject(err)
 	case err != nil:
 		return authn.Fail(err)
 	case !ok:
@@ -142,8 +146,12 @@ type verifiedUser struct {
 func (m *Mechanism) verify(ctx context.Context, client authenticator.Token, token string) (*authenticator.Response, bool, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.service.config.Timeout)
 	defer cancel()
+	ctx, answered := withAnswered(ctx)
 	response, ok, err := client.AuthenticateToken(ctx, token)
-	if err != nil || !ok {
+	switch {
+	case err != nil && answered.Load():
+		return nil, false, &refusal{err}
+	case err != nil || !ok:
 		return nil, false, err
 	}
 	credential := &authn.Credential{
@@ -159,6 +167,12 @@ func (m *Mechanism) verify(ctx context.Context, client authenticator.Token, toke
 	}
 	return &authenticator.Response{User: &verifiedUser{credential: credential}, Audiences: response.Audiences}, true, nil
 }
+
+// refusal is what the service said against a token.
+type refusal struct{ error }
+
+// Unwrap gives the client's own error.
+func (r *refusal) Unwrap() error { return r.error }
 
 // credentialID is the service's own where it names one. Otherwise it is a digest under a key of this process: the service
 // may know weak tokens, and a plain digest in a log would let them be guessed in peace.

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/tlspolicy"
+)
+
+// reviewTimeout bounds one review from its first byte to the last of its answer. kube-apiserver waits 30 seconds.
+const reviewTimeout = 30 * time.Second
+
+// reviews is the listener where API servers ask about tokens. A nil one does nothing.
+type reviews struct {
+	listener net.Listener
+	server   *http.Server
+}
+
+// newReviews opens the listener; it returns nil when the configuration has none.
+func (s *Server) newReviews(ctx, life context.Context, checked *config.CheckedTokenReview) (*reviews, error) {
+	if checked == nil {
+		return nil, nil //nolint:nilnil // a nil one does nothing
+	}
+	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", checked.Address)
+	if err != nil {
+		return nil, fmt.Errorf("tokenReview.address: %w", err)
+	}
+	s.logger.Info("listening", slog.String("listener", "tokenReview"), slog.String("address", listener.Addr().String()))
+	current := func() *tls.Config { return s.current.Load().reviewTLS }
+	return &reviews{listener: tls.NewListener(listener, tlspolicy.Reloading(current)), server: &http.Server{
+		Handler: s.reviewer, BaseContext: func(net.Listener) context.Context { return life }, ConnContext: authn.ConnContext,
+		ReadHeaderTimeout: headerTimeout, ReadTimeout: reviewTimeout, WriteTimeout: reviewTimeout, IdleTimeout: idleTimeout,
+		ErrorLog: log.New(serverLog{s.logger}, "", 0),
+	}}, nil
+}
+
+// serve answers until close is called. A nil one returns at once.
+func (r *reviews) serve() error {
+	if r == nil {
+		return nil
+	}
+	if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// close lets reviews under way end, until ctx does.
+func (r *reviews) close(ctx context.Context) {
+	if r == nil {
+		return
+	}
+	if r.server.Shutdown(ctx) != nil {
+		_ = r.server.Close()
+	}
+}
