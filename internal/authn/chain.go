@@ -109,6 +109,11 @@ func New(config Config) (*Chain, error) {
 // Decide asks the mechanisms and then policy. It never returns an admitted decision together with an error.
 func (c *Chain) Decide(ctx context.Context, r *Request) Decision {
 	var d Decision
+	token, warning := bearerToken(r.Header)
+	if warning != "" {
+		// Whoever wins: kube-apiserver reads the header first of all, for its own loopback token.
+		d.Warnings = append(d.Warnings, warning)
+	}
 	for i := range c.config.Requests {
 		step := &c.config.Requests[i]
 		audiences, ok := c.audiences(r, step.AudienceAgnostic)
@@ -119,7 +124,8 @@ func (c *Chain) Decide(ctx context.Context, r *Request) Decision {
 			return d
 		}
 	}
-	if c.bearer(ctx, r, &d) || c.webSocket(ctx, r, &d) {
+	// The Authorization header first, then the WebSocket subprotocol.
+	if !token.IsEmpty() && c.tokens(ctx, r, &d, token) || c.webSocket(ctx, r, &d) {
 		return d
 	}
 	if d.Cause != nil { // CHAIN-3: a bad credential never falls through to anonymous.
@@ -152,18 +158,6 @@ var (
 	ErrInvalidToken = errors.New("no mechanism knows the bearer token")
 	ErrAudience     = errors.New("the credential is for another audience")
 )
-
-// bearer offers the token of the Authorization header to the token mechanisms.
-func (c *Chain) bearer(ctx context.Context, r *Request, d *Decision) (done bool) {
-	token, warning := bearerToken(r.Header)
-	if warning != "" {
-		d.Warnings = append(d.Warnings, warning)
-	}
-	if token.IsEmpty() {
-		return false
-	}
-	return c.tokens(ctx, r, d, token)
-}
 
 // webSocket offers the token of a WebSocket subprotocol to the token mechanisms (WS-1 to WS-6).
 func (c *Chain) webSocket(ctx context.Context, r *Request, d *Decision) (done bool) {

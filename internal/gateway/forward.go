@@ -59,6 +59,9 @@ var errWithheld = errors.New("gateway: the issued token is withheld")
 // carrier sends a request to its cluster. It is the last step before the wire: whatever identity headers are on the
 // request by then are removed, and those of the settled identity are set. Hop-by-hop headers are gone already, so none
 // of ours can be named away by a Connection header.
+//
+// Anonymous callers share no HTTP/2 connection with others: the API server ends it after the answer to one of theirs
+// (RESP-7), and what others have under way on it would fail.
 type carrier struct{}
 
 // RoundTrip implements http.RoundTripper.
@@ -73,7 +76,7 @@ func (carrier) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err := cluster.Assert(r.Header, x.acting); err != nil {
 		return nil, err
 	}
-	if x.upgrade != "" || x.stream == nil && r.Body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+	if x.upgrade != "" || x.acting.IsAnonymous() || x.stream == nil && r.Body == nil && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		return cluster.HTTP1.RoundTrip(r)
 	}
 	return cluster.HTTP2.RoundTrip(r)

@@ -2,7 +2,10 @@
 // (CredentialID) and by which mechanism (Mechanism). It imports the standard library only.
 package identity
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // Reserved names that Kubernetes itself gives to callers, see GRP-1, GRP-2 and ANON-1.
 const (
@@ -20,7 +23,20 @@ const (
 	ReservedPrefix = "system:"
 	// ExtraCredentialID is the extra key under which Kubernetes reports the credential id (X509-9, OIDC-17).
 	ExtraCredentialID = "authentication.kubernetes.io/credential-id"
+	// OwnDomain is the domain whose extra keys are Ostiary's own, those of its subdomains included.
+	OwnDomain = "ostiary.dev"
 )
+
+// IsOwnExtra reports whether an extra key belongs to Ostiary, in any letter case: whoever brings one along, a client or a
+// mechanism, would forge what the audit log says.
+func IsOwnExtra(key string) bool {
+	domain, _, _ := strings.Cut(key, "/")
+	const n = len(OwnDomain)
+	if len(domain) < n || !strings.EqualFold(domain[len(domain)-n:], OwnDomain) {
+		return false
+	}
+	return len(domain) == n || domain[len(domain)-n-1] == '.'
+}
 
 // Identity is who a caller is: the Kubernetes user.Info. The zero value names nobody; the gateway refuses to forward it.
 //

@@ -46,13 +46,13 @@ func TestWithOriginalOfNobodyElse(t *testing.T) {
 	}
 }
 
-func TestIsReserved(t *testing.T) {
+func TestIsOwnExtra(t *testing.T) {
 	for key, want := range map[string]bool{
 		"ostiary.dev": true, "ostiary.dev/": true, "ostiary.dev/x": true, "Ostiary.Dev/x": true, "a.ostiary.dev/x": true,
 		"ostiary.dev/a/b": true, "notostiary.dev/x": false, "ostiary.dev.example/x": false, "example.com/ostiary.dev": false, "": false, "dev/x": false,
 	} {
-		if got := impersonation.IsReserved(key); got != want {
-			t.Errorf("IsReserved(%q) = %t", key, got)
+		if got := identity.IsOwnExtra(key); got != want {
+			t.Errorf("IsOwnExtra(%q) = %t", key, got)
 		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
+	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/identityheader"
 )
 
@@ -148,7 +149,7 @@ func screenExtra(name, escaped string, values []string, spelledAs map[string]str
 		return errors.New("has no key")
 	case !plainKey(key):
 		return fmt.Errorf("has a key that decodes to %s; keys consist of a-z, 0-9 and punctuation, without upper case, blanks, percent and control characters", quote(key))
-	case IsReserved(key):
+	case identity.IsOwnExtra(key):
 		return fmt.Errorf("has the key %s, which only the gate itself sets", quote(key))
 	}
 	if other, twice := spelledAs[key]; twice {

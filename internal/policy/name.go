@@ -73,6 +73,11 @@ func (m *mechanismRules) refuseReserved(cred *authn.Credential) *Refusal {
 			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the group %s", cred.Mechanism, quote(name))}
 		}
 	}
+	for key := range cred.Identity.Extra {
+		if identity.IsOwnExtra(key) {
+			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the extra %s, which is Ostiary's own", cred.Mechanism, quote(key))}
+		}
+	}
 	return nil
 }
 

@@ -147,6 +147,12 @@ func (c *ControlPlane) writeFrontProxy() (pki.Files, error) {
 // ServingCAFile is the file with the certificate that signed the API server's.
 func (c *ControlPlane) ServingCAFile() string { return c.files.servingCA }
 
+// ServiceAccountSigningKeyFile is the file with the private key of ServiceAccounts' tokens.
+func (c *ControlPlane) ServiceAccountSigningKeyFile() string { return c.files.serviceAccountKey }
+
+// RequestHeaderCAFile is the file with the certificate that signs those of authenticating proxies.
+func (c *ControlPlane) RequestHeaderCAFile() string { return c.files.requestHeaderCA }
+
 // ServiceAccountKeyFile is the file with the public key of ServiceAccounts' tokens.
 func (c *ControlPlane) ServiceAccountKeyFile() string { return c.files.serviceAccountPub }
 
