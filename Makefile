@@ -41,6 +41,9 @@ fuzz: ## Run every fuzz target for FUZZTIME (10s), one after the other
 e2e: ## Run the end-to-end tests alone
 	OSTIARY_E2E_RACE=1 go test -C e2e -race -count=1 -timeout 40m -v ./...
 
+diff: ## Compare the gate's decisions with kube-apiserver's on N generated requests of a SEED
+	DIFF_N=$(or $(N),5000) DIFF_SEED=$(or $(SEED),1) go test -C e2e -count=1 -v -timeout 24h -run TestDifferential ./decisions
+
 bench: ## Measure Ostiary beside a plain reverse proxy
 	cd e2e && go run ./cmd/bench
 
@@ -54,4 +57,4 @@ vuln: ## Look for known vulnerabilities in what the programs call; needs the onl
 release: check build ## Do all checks, then write the checksums of the programs in bin/cross/
 	cd bin/cross && sha256sum *ostiary-* > SHA256SUMS
 
-.PHONY: help build test lint fmt gen check fuzz e2e bench demo vuln release
+.PHONY: help build test lint fmt gen check fuzz e2e diff bench demo vuln release
