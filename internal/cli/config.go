@@ -30,6 +30,7 @@ func (p program) configCommand(streams IO) *cobra.Command {
 		configSchemaCommand(streams),
 		configFromAPIServerCommand(streams),
 		configHashTokensCommand(streams),
+		configBootstrapTokenCommand(streams),
 	)
 }
 

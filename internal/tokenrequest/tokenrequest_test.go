@@ -69,7 +69,9 @@ const json = "application/json"
 
 func TestLimitG24(t *testing.T) {
 	t.Parallel()
-	spec := func(text string) string { return `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{` + text + `}}` }
+	spec := func(text string) string {
+		return `{"apiVersion":"authentication.k8s.io/v1","kind":"TokenRequest","spec":{` + text + `}}`
+	}
 	for _, tt := range []struct {
 		name    string
 		longest time.Duration

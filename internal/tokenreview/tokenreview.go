@@ -15,7 +15,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/accesslog"
 	"github.com/ostiary/ostiary/internal/authn"
-	"github.com/ostiary/ostiary/internal/clientchain"
+	"github.com/ostiary/ostiary/internal/certchain"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/memo"
 	"github.com/ostiary/ostiary/internal/secret"
@@ -161,7 +161,7 @@ func (s *State) identify(presented []*x509.Certificate, now time.Time) *verdict 
 		if !slices.Contains(caller.AllowedNames, presented[0].Subject.CommonName) {
 			continue
 		}
-		from, until, err := clientchain.Verify(presented, caller.Roots, now)
+		from, until, err := certchain.Verify(presented, caller.Roots, now)
 		if err == nil {
 			return &verdict{by: s, caller: caller, from: from, until: until}
 		}

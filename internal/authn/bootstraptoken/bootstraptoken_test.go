@@ -148,22 +148,22 @@ func TestMadeTokensAreStrong(t *testing.T) {
 	}
 }
 
-func entry(id, secretPart, expires, rest string) string {
+func entry(id, secretPart, rest string) string {
 	digest := sha256.Sum256([]byte(secretPart))
-	return "- id: " + id + "\n  hash: sha256:" + hex.EncodeToString(digest[:]) + "\n  expires: " + expires + "\n" + rest
+	return "- id: " + id + "\n  hash: sha256:" + hex.EncodeToString(digest[:]) + "\n  expires: 2030-01-02T03:04:05Z\n" + rest
 }
 
 func TestFileRefuses(t *testing.T) {
 	t.Parallel()
-	fine := entry("goodid", "x", "2030-01-02T03:04:05Z", "")
+	fine := entry("goodid", "x", "")
 	for _, tt := range []struct{ name, content, want string }{
 		{"empty", "", "holds 0 tokens"},
 		{"no list", "a: b", "not a list"},
 		{"unknown field", fine + "  secret: x\n", "not a list"},
-		{"id", entry("UPPER1", "x", "2030-01-02T03:04:05Z", ""), "entry 0: id"},
+		{"id", entry("UPPER1", "x", ""), "entry 0: id"},
 		{"clear text", strings.Replace(fine, "sha256:", "", 1), "entry 0: hash"},
 		{"no end", strings.Replace(fine, "2030-01-02T03:04:05Z", "never", 1), "entry 0: expires"},
-		{"group", entry("goodid", "x", "2030-01-02T03:04:05Z", "  groups: [system:masters]\n"), "entry 0: groups"},
+		{"group", entry("goodid", "x", "  groups: [system:masters]\n"), "entry 0: groups"},
 		{"twice", fine + fine, "entry 1: there is another"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -177,7 +177,7 @@ func TestFileRefuses(t *testing.T) {
 
 // FuzzParseFile: no content makes it fall, and no mistake lets a token in.
 func FuzzParseFile(f *testing.F) {
-	f.Add([]byte(entry("goodid", good[7:], "2030-01-02T03:04:05Z", "  groups: [system:bootstrappers:a]\n")))
+	f.Add([]byte(entry("goodid", good[7:], "  groups: [system:bootstrappers:a]\n")))
 	f.Add([]byte("- {}"))
 	f.Fuzz(func(t *testing.T, content []byte) {
 		file, err := bootstraptoken.ParseFile(content)

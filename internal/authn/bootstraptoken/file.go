@@ -6,7 +6,10 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -136,4 +139,52 @@ func draw(length int) (string, error) {
 		text[i] = tokenAlphabet[n.Int64()]
 	}
 	return string(text), nil
+}
+
+// fileMode lets nobody but the owner read a file of tokens: hashes can be tried.
+const fileMode = 0o600
+
+// Append adds an entry to the file at path, which it makes if it is not there. The file is replaced in one step; a file
+// that is not good is left as it is.
+func Append(path string, entry Entry) error {
+	content, err := os.ReadFile(path) //nolint:gosec // the operator names it
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	default:
+		if _, err := ParseFile(content); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+	}
+	added, err := yaml.Marshal([]Entry{entry})
+	if err != nil {
+		return err
+	}
+	if len(content) > 0 && content[len(content)-1] != '\n' {
+		content = append(content, '\n')
+	}
+	content = append(content, added...)
+	if _, err := ParseFile(content); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return replace(path, content)
+}
+
+// replace writes a file beside path, and puts it in its place.
+func replace(path string, content []byte) (err error) {
+	next, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(next.Name()))
+		}
+	}()
+	_, writeErr := next.Write(content)
+	if err := errors.Join(writeErr, next.Chmod(fileMode), next.Sync(), next.Close()); err != nil {
+		return err
+	}
+	return os.Rename(next.Name(), path)
 }

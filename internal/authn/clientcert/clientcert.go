@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
-	"github.com/ostiary/ostiary/internal/clientchain"
+	"github.com/ostiary/ostiary/internal/certchain"
 	"github.com/ostiary/ostiary/internal/identity"
 )
 
@@ -23,7 +23,7 @@ const rejectionHolds = time.Second
 // uidAttribute is the subject attribute that carries the UID (X509-10).
 var uidAttribute = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57683, 2} //nolint:gochecknoglobals // a constant that Go cannot express
 
-// ErrUID rejects a certificate for its subject; other errors are those of clientchain.
+// ErrUID rejects a certificate for its subject; other errors are those of certchain.
 var ErrUID = errors.New("the subject's UID attribute is empty, not text, or stands there more than once")
 
 // Mechanism verifies client certificates against one generation of CAs. It is immutable and safe for concurrent use;
@@ -56,7 +56,7 @@ func (m *Mechanism) Authenticate(_ context.Context, r *authn.Request) authn.Answ
 
 // verify builds a chain and reads the identity (X509-3 to X509-10).
 func (m *Mechanism) verify(presented []*x509.Certificate, now time.Time) *verdict {
-	from, until, err := clientchain.Verify(presented, m.roots, now)
+	from, until, err := certchain.Verify(presented, m.roots, now)
 	if err != nil {
 		return &verdict{by: m, from: now, until: now.Add(rejectionHolds), answer: authn.Reject(err)}
 	}

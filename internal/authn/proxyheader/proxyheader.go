@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
-	"github.com/ostiary/ostiary/internal/clientchain"
+	"github.com/ostiary/ostiary/internal/certchain"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/memo"
 )
@@ -108,7 +108,7 @@ func (m *Mechanism) proxy(r *authn.Request) (name string, err error) {
 }
 
 func (m *Mechanism) verify(presented []*x509.Certificate, now time.Time) *verdict {
-	from, until, err := clientchain.Verify(presented, m.config.Roots, now)
+	from, until, err := certchain.Verify(presented, m.config.Roots, now)
 	name := presented[0].Subject.CommonName
 	if err == nil && !m.config.AnyName && !slices.Contains(m.config.AllowedNames, name) {
 		err = fmt.Errorf("%w: %q", ErrName, name)

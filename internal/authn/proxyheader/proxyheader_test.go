@@ -94,13 +94,13 @@ func TestRules(t *testing.T) {
 func TestProxyHeaderNeedsNamesG31(t *testing.T) {
 	t.Parallel()
 	ca := testca.New(t, "proxies")
-	any := ca.Issue(t, testca.Subject("any")).Leaf
+	anybody := ca.Issue(t, testca.Subject("any")).Leaf
 	config := standard(ca.Pool())
-	if got := proxyheader.New(config).Authenticate(t.Context(), request(headers("X-Remote-User", "bob"), any)); !errors.Is(got.Cause, proxyheader.ErrName) {
+	if got := proxyheader.New(config).Authenticate(t.Context(), request(headers("X-Remote-User", "bob"), anybody)); !errors.Is(got.Cause, proxyheader.ErrName) {
 		t.Errorf("%+v, want a refusal for the name", got)
 	}
 	config.AnyName = true
-	if got := proxyheader.New(config).Authenticate(t.Context(), request(headers("X-Remote-User", "bob"), any)); got.Outcome != authn.Accepted {
+	if got := proxyheader.New(config).Authenticate(t.Context(), request(headers("X-Remote-User", "bob"), anybody)); got.Outcome != authn.Accepted {
 		t.Errorf("the twin is refused: %v", got.Cause)
 	}
 }

@@ -255,7 +255,7 @@ func TestDeadTokensAreRemembered(t *testing.T) {
 			t.Errorf("asked %d times, the same credential %v", c.questions(), again.Credential == first.Credential)
 		}
 		c.status.Authenticated = false
-		time.Sleep(11 * time.Second)
+		time.Sleep(11 * time.Second) //nolint:forbidigo // the bubble's own clock
 		for range 3 {
 			if got := ask(t, m, token); got.Outcome != authn.Rejected {
 				t.Errorf("still accepted: %+v", got)
@@ -264,7 +264,7 @@ func TestDeadTokensAreRemembered(t *testing.T) {
 		if c.questions() != 2 {
 			t.Errorf("a dead token was asked about %d times in a second", c.questions()-1)
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's own clock
 		c.status.Authenticated, c.err = true, errors.New("down")
 		for range 2 {
 			if got := ask(t, m, token); !got.Failed {
@@ -360,12 +360,12 @@ func TestClusterKeys(t *testing.T) {
 			t.Errorf("fetched %d times for unknown ids at once", p.fetched)
 		}
 		p.set.Keys = append(p.set.Keys, jose.JSONWebKey{Key: keys().ec.key.Public(), KeyID: "b", Use: "sig"})
-		time.Sleep(11 * time.Second)
+		time.Sleep(11 * time.Second) //nolint:forbidigo // the bubble's own clock
 		if len(k.Find(ctx, "b")) != 1 {
 			t.Error("a new key is not found")
 		}
 		p.err = errors.New("down")
-		time.Sleep(10 * time.Minute)
+		time.Sleep(10 * time.Minute) //nolint:forbidigo // the bubble's own clock
 		if len(k.Find(ctx, "a")) != 1 {
 			t.Error("the last good keys are gone")
 		}

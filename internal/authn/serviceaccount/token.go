@@ -18,7 +18,7 @@ import (
 
 const (
 	// secretIssuer is the issuer of all tokens in Secrets, in every cluster (section 9).
-	secretIssuer = "kubernetes/serviceaccount"
+	secretIssuer = "kubernetes/serviceaccount" //nolint:gosec // an issuer's name
 	// maxTokenBytes bounds what is parsed, as for other JSON Web Tokens. Real ones have about a kilobyte.
 	maxTokenBytes = 64 << 10
 	// leeway is how far clocks may differ (SAB-11).

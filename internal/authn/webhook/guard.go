@@ -45,7 +45,7 @@ func newGuard(concurrent int) *guard {
 		return g
 	}
 	g.slots = semaphore.NewWeighted(int64(concurrent))
-	g.breaker = gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{
+	g.breaker = gobreaker.NewCircuitBreaker[*http.Response](gobreaker.Settings{ //nolint:bodyclose // answers are the client's to close
 		Name: "webhook", MaxRequests: 1, Timeout: openFor,
 		ReadyToTrip: func(counts gobreaker.Counts) bool { return counts.ConsecutiveFailures >= failuresToOpen },
 	})

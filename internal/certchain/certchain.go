@@ -1,6 +1,6 @@
-// Package clientchain verifies the certificates that a client presents, as kube-apiserver does (X509-3, X509-5): the chain
+// Package certchain verifies the certificates that a client presents, as kube-apiserver does (X509-3, X509-5): the chain
 // to one of the given CAs, at a given time, for client authentication. Who the leaf names is its callers' business.
-package clientchain
+package certchain
 
 import (
 	"crypto/x509"
