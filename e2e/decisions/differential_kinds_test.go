@@ -3,7 +3,7 @@ package decisions_test
 import (
 	"encoding/base64"
 	"encoding/json"
-	"math/rand/v2"
+	"math/rand/v2" //nolint:depguard // the same seed must make the same requests
 	"strings"
 	"time"
 
@@ -31,8 +31,8 @@ type shape struct {
 }
 
 // token is a shape that presents a bearer token.
-func token(name string, make func(e *everything, r *rand.Rand) string) shape {
-	return shape{name: name, make: func(e *everything, r *rand.Rand) call { return call{headers: bearer(make(e, r))} }}
+func token(name string, text func(e *everything, r *rand.Rand) string) shape {
+	return shape{name: name, make: func(e *everything, r *rand.Rand) call { return call{headers: bearer(text(e, r))} }}
 }
 
 func (s shape) hardenedBy(row string) shape { s.hardened = row; return s }

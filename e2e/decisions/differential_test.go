@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
+	"math/rand/v2" //nolint:depguard // the same seed must make the same requests
 	"net/http"
 	"os"
 	"slices"
@@ -283,7 +283,7 @@ func (e *everything) settle(t *testing.T, counts *tally, seed uint64) {
 	}
 	t.Logf("%d disagreements, asked about again when all caches are empty", len(counts.doubtful))
 	untilTime(t, time.Now().Add(cachesEmpty))
-	real := 0
+	remaining := 0
 	for _, q := range counts.doubtful {
 		t.Logf("at first: %s: %s", &q, q.text)
 		_, text, err := e.disagreement(t.Context(), &q)
@@ -293,14 +293,14 @@ func (e *everything) settle(t *testing.T, counts *tally, seed uint64) {
 		if text == "" {
 			continue
 		}
-		if real++; real > 20 {
+		if remaining++; remaining > 20 {
 			continue
 		}
 		small := e.shrink(t.Context(), q)
 		c, _, _ := small.call(e)
 		t.Errorf("DIFF_SEED=%d, request %d: %s\n%s\nreproducer:\n%s", seed, q.index, &small, text, c.bytes("server"))
 	}
-	t.Logf("%d of them remain", real)
+	t.Logf("%d of them remain", remaining)
 }
 
 // ready waits until all servers know all issuers, grants and Secrets.

@@ -42,7 +42,6 @@ type everything struct {
 	plane, peer             *controlplane.ControlPlane
 	reference               server
 	kubernetes, hardened    server
-	gates                   []*gate.Gate
 	accounts                *minter.Minter // signs tokens of ServiceAccounts, with the API server's own key
 	keyID, oldKeyID         string
 	certificates            map[string]*tls.Certificate

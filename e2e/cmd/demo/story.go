@@ -37,7 +37,7 @@ func (s *story) tell(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.comeIn(ctx, chapter, w); err != nil {
+		if err := s.comeIn(ctx, w); err != nil {
 			return err
 		}
 		chapter++
@@ -50,7 +50,7 @@ func (s *story) tell(ctx context.Context) error {
 }
 
 // comeIn shows one way: who one is, what one may, what not, what was recorded, and what a bad credential gets.
-func (s *story) comeIn(ctx context.Context, chapter int, w way) error {
+func (s *story) comeIn(ctx context.Context, w way) error {
 	k, err := s.kubectl(w.name, w.good)
 	if err != nil {
 		return err
