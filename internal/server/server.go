@@ -122,6 +122,7 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 		s.metrics.ConnectionRefused()
 		s.logger.Warn("connection refused: its source has too many open", slog.String("source", source.String()))
 	})
+	s.limiter.SetRelays(checked.Listen.Balancers.ProxyProtocolFrom)
 	s.logger.Info("listening", slog.String("listener", "gate"), slog.String("address", listener.Addr().String()))
 	admin, err := s.newAdmin(ctx, checked.Admin)
 	if err != nil {

@@ -66,8 +66,9 @@ type verdict struct {
 // Authenticate answers for the headers that came with the request. A client certificate that is no proxy's is rejected
 // even where there are no headers (RH-2, CHAIN-5); the mechanisms after this one are asked all the same.
 func (m *Mechanism) Authenticate(_ context.Context, r *authn.Request) authn.Answer {
-	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || m.config.Roots == nil {
-		return authn.None() // RH-1
+	if len(r.Certificates) == 0 || r.Relayed || m.config.Roots == nil {
+		// RH-1. A balancer that passes certificates on is not believed to pass headers on unchanged.
+		return authn.None()
 	}
 	proxy, err := m.proxy(r)
 	if err != nil {
@@ -102,7 +103,7 @@ func (m *Mechanism) proxy(r *authn.Request) (name string, err error) {
 	if v, ok := r.Conn.Verdict(authn.ProxySlot).(*verdict); ok && v.by == m && !r.Now.Before(v.from) && !r.Now.After(v.until) {
 		return v.proxy, v.err
 	}
-	v := m.verify(r.TLS.PeerCertificates, r.Now)
+	v := m.verify(r.Certificates, r.Now)
 	r.Conn.SetVerdict(authn.ProxySlot, v)
 	return v.proxy, v.err
 }
