@@ -36,6 +36,8 @@ func run(ctx context.Context) error {
 	switch *role {
 	case "server":
 		return serveBackend(ctx, *dir)
+	case "reviews":
+		return serveReviews(ctx, *dir)
 	case "plain":
 		return servePlain(ctx, *dir, *upstream)
 	case "":

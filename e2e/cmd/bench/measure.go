@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -35,7 +36,18 @@ type result struct {
 // load is one kind of request.
 type load struct {
 	protocol string // "HTTP/1.1" or "HTTP/2"
-	auth     string // "jwt" or "certificate"
+	auth     string // "jwt", "certificate", or "review" for an API server that asks about a token
+}
+
+// review is the load of an API server that asks.
+const review = "review"
+
+// compared are the baseline and the gate for a load.
+func (b *bed) compared(l load) []proxy {
+	if l.auth == review {
+		return []proxy{b.handler, b.reviewer}
+	}
+	return []proxy{b.plain, b.gate}
 }
 
 // measure runs every load against both proxies in turn, and prints what it found.
@@ -47,10 +59,10 @@ func measure(ctx context.Context, s settings) error {
 	defer b.stop()
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintf(out, "load\tproxy\tCPU/request\trequests/s\tp50\tp99\t\n")
-	for _, l := range []load{{"HTTP/1.1", "jwt"}, {"HTTP/1.1", "certificate"}, {"HTTP/2", "jwt"}, {"HTTP/2", "certificate"}} {
+	for _, l := range []load{{"HTTP/1.1", "jwt"}, {"HTTP/1.1", "certificate"}, {"HTTP/2", "jwt"}, {"HTTP/2", "certificate"}, {"HTTP/2", review}} {
 		var all [2][]result
 		for round := range s.rounds + 1 {
-			for i, p := range []proxy{b.plain, b.gate} {
+			for i, p := range b.compared(l) {
 				r, err := b.round(ctx, p, l, s.requests)
 				if err != nil {
 					return fmt.Errorf("%s over %s with %s: %w", p.name, l.protocol, l.auth, err)
@@ -109,6 +121,9 @@ func (b *bed) client(p proxy, l load, n int) (*http.Client, error) {
 	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
 	if l.auth == "certificate" {
 		config.Certificates = []tls.Certificate{b.certificates[n%len(b.certificates)]}
+	}
+	if l.auth == review {
+		config.Certificates = []tls.Certificate{b.caller}
 	}
 	transport := &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: workers, DisableCompression: true, ForceAttemptHTTP2: l.protocol == "HTTP/2"}
 	if l.protocol == "HTTP/1.1" {
@@ -178,10 +193,17 @@ func (b *bed) round(ctx context.Context, p proxy, l load, requests int) (result,
 
 // request sends one request and reads its answer.
 func (b *bed) request(ctx context.Context, client *http.Client, p proxy, l load, i int) (time.Duration, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/api/v1/namespaces/default/pods/a-pod", http.NoBody)
+	method, url, body, least := http.MethodGet, p.url+"/api/v1/namespaces/default/pods/a-pod", io.Reader(http.NoBody), answerBytes
+	if l.auth == review {
+		method, url, least = http.MethodPost, p.url, len(`{"status":{"authenticated":true}}`)
+		body = strings.NewReader(`{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","metadata":{"creationTimestamp":null},"spec":{"token":"` +
+			b.tokens[i%len(b.tokens)] + `"},"status":{"user":{}}}`)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
 		return 0, err
 	}
+	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("Accept", "application/json")
 	request.Header.Set("User-Agent", "kubectl/v1.37.2 (linux/amd64) kubernetes/abcdef0")
 	if l.auth == "jwt" {
@@ -193,11 +215,12 @@ func (b *bed) request(ctx context.Context, client *http.Client, p proxy, l load,
 		return 0, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	n, err := io.Copy(io.Discard, response.Body)
+	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		return 0, err
 	}
-	if response.StatusCode != http.StatusOK || n < answerBytes || response.Proto[:6] != l.protocol[:6] {
+	n := len(content)
+	if response.StatusCode != http.StatusOK || n < least || l.auth == review && !bytes.Contains(content, []byte(`"authenticated":true`)) || response.Proto[:6] != l.protocol[:6] {
 		return 0, fmt.Errorf("%s %s with %d bytes", response.Proto, response.Status, n)
 	}
 	return time.Since(began), nil

@@ -27,11 +27,14 @@ type proxy struct {
 
 // bed is everything that a measurement needs.
 type bed struct {
-	dir          string
-	plain, gate  proxy
-	tokens       []string
-	certificates []tls.Certificate
-	stop         func()
+	dir         string
+	plain, gate proxy
+	// handler and reviewer answer TokenReviews; the latter is a gate. caller is who asks.
+	handler, reviewer proxy
+	caller            tls.Certificate
+	tokens            []string
+	certificates      []tls.Certificate
+	stop              func()
 }
 
 // newBed starts the server behind, the plain proxy and the gate, and makes everybody's credentials.
@@ -69,8 +72,13 @@ func newBed(ctx context.Context, users int) (_ *bed, err error) {
 	if b.plain, err = role(ctx, "plain", dir, server.url); err != nil {
 		return nil, err
 	}
-	b.gate, err = b.startGate(ctx, paths[binaries.Ostiary], server.url, configuration)
-	return b, err
+	if b.gate, err = b.startGate(ctx, paths[binaries.Ostiary], server.url, configuration); err != nil {
+		return nil, err
+	}
+	if b.handler, err = role(ctx, "reviews", dir, ""); err != nil {
+		return nil, err
+	}
+	return b, b.startReviewer(ctx, paths[binaries.Ostiary], server.url, configuration)
 }
 
 // keys writes the servers' and the front proxy's certificates, and makes the users'.
@@ -163,6 +171,45 @@ func (b *bed) startGate(ctx context.Context, path, server string, authentication
 	}
 	context.AfterFunc(ctx, func() { _ = g.Kill() })
 	return proxy{name: "ostiary", url: g.URL, ca: g.CA, pid: g.Process.PID()}, nil
+}
+
+// startReviewer runs Ostiary as an API server's webhook, with policy, group rules, access log and metrics.
+func (b *bed) startReviewer(ctx context.Context, path, server string, authentication gate.Object) error {
+	callers, err := pki.NewAuthority("bench-callers-ca")
+	if err != nil {
+		return err
+	}
+	callersFile, err := callers.Write(b.dir, "callers-ca")
+	if err != nil {
+		return err
+	}
+	pair, err := callers.Issue(pki.Client("apiserver"))
+	if err != nil {
+		return err
+	}
+	b.caller = pair.TLS()
+	dir := filepath.Join(b.dir, "reviewer")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	file := func(name string) string { return filepath.Join(b.dir, name) }
+	g, err := gate.Start(ctx, gate.Options{Ostiary: path, Dir: dir, Config: gate.Object{
+		"clusters": []any{gate.Object{
+			"name": "bench", "server": server, "certificateAuthorityFile": file(caFile),
+			"identity": gate.Object{"requestHeader": gate.Object{"certFile": file("front.crt"), "keyFile": file("front.key")}},
+		}},
+		"authentication": gate.Object{"jwt": gate.Object{"configuration": authentication, "maxLifetime": "48h"}},
+		"groupRules":     []any{gate.Object{"name": "on-call", "match": gate.Object{"users": []string{"oidc:user-1*"}}, "add": []string{"on-call"}}},
+		"tokenReview": gate.Object{"callers": []any{gate.Object{
+			"name": "asking", "caFiles": []string{callersFile}, "allowedNames": []string{"apiserver"}, "mechanisms": []string{"jwt"},
+		}}},
+	}})
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { _ = g.Kill() })
+	b.reviewer = proxy{name: "ostiary", url: g.ReviewURL, ca: g.CA, pid: g.Process.PID()}
+	return nil
 }
 
 // role runs this program again as one of the peers, and waits for the address that it prints.
