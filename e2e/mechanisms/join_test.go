@@ -8,6 +8,9 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"os/exec"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -17,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 
+	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 )
 
@@ -140,4 +144,48 @@ func TestJoin(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestOwnBootstrapTokens: a gate takes tokens that Ostiary made, of which the file holds hashes, and a new one within moments;
+// the cluster knows none of them.
+func TestOwnBootstrapTokens(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "tokens.yaml")
+	makeToken := func() string {
+		out, err := exec.CommandContext(t.Context(), shared.paths[binaries.Ostiary], "config", "bootstrap-token", "--file", file, "--ttl", "1h").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	first := makeToken()
+	cluster, err := gate.RequestHeader(shared.plane, "plane")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := gate.Start(t.Context(), gate.Options{Ostiary: shared.paths[binaries.Ostiary], Config: gate.Object{
+		"clusters": []any{cluster}, "authentication": gate.Object{"bootstrapToken": gate.Object{"file": file}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := g.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	list := func(ctx context.Context, token string) error {
+		_, err := clientOf(t, g, token).CertificatesV1().CertificateSigningRequests().List(ctx, metav1.ListOptions{})
+		return err
+	}
+	if err := list(t.Context(), first); err != nil {
+		t.Errorf("the token that was made: %v", err)
+	}
+	if err := list(t.Context(), first[:7]+joinSecret); !apierrors.IsUnauthorized(err) {
+		t.Errorf("another secret under its id: %v, want 401", err)
+	}
+	if err := list(t.Context(), joinToken); !apierrors.IsUnauthorized(err) {
+		t.Errorf("the cluster's own token: %v, want 401", err)
+	}
+	second := makeToken()
+	eventually(t, "the second token", func(ctx context.Context) bool { return list(ctx, second) == nil })
 }

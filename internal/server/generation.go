@@ -76,6 +76,9 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 		if a.jwt != nil && (previous == nil || previous.jwt != a.jwt) {
 			a.jwt.Close()
 		}
+		if a.webhook != nil && (previous == nil || previous.webhook != a.webhook) {
+			a.webhook.Close()
+		}
 		for _, one := range clusters {
 			if previous == nil || !slices.Contains(previous.clusters, one) {
 				one.close()

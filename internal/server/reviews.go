@@ -9,15 +9,11 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
-
-// reviewTimeout bounds one review from its first byte to the last of its answer. kube-apiserver waits 30 seconds.
-const reviewTimeout = 30 * time.Second
 
 // reviews is the listener where API servers ask about tokens. A nil one does nothing.
 type reviews struct {
@@ -38,7 +34,8 @@ func (s *Server) newReviews(ctx, life context.Context, checked *config.CheckedTo
 	current := func() *tls.Config { return s.current.Load().reviewTLS }
 	return &reviews{listener: tls.NewListener(listener, tlspolicy.Reloading(current)), server: &http.Server{
 		Handler: s.reviewer, BaseContext: func(net.Listener) context.Context { return life }, ConnContext: authn.ConnContext,
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: reviewTimeout, WriteTimeout: reviewTimeout, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		HTTP2:    &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		ErrorLog: log.New(serverLog{s.logger}, "", 0),
 	}}, nil
 }

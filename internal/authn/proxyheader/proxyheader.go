@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"maps"
 	"net/http"
 	"net/url"
@@ -165,29 +164,29 @@ func extra(h http.Header, prefixes []string) map[string][]string {
 	return all
 }
 
-// keyOf digests an assertion, each part after its length, so that no two give the same input.
-func keyOf(proxy string, id *identity.Identity) (key assertionKey) {
-	digest := sha256.New()
-	write(digest, proxy, id.Username, id.UID)
-	write(digest, id.Groups...)
-	for _, name := range slices.Sorted(maps.Keys(id.Extra)) {
-		write(digest, name)
-		write(digest, id.Extra[name]...)
+// keyBytes is the length of assertions that are digested without an allocation.
+const keyBytes = 1024
+
+// keyOf digests an assertion, each list after its length and each part after its own, so that no two give the same input.
+func keyOf(proxy string, id *identity.Identity) assertionKey {
+	var stack [keyBytes]byte
+	input := appendParts(stack[:0], proxy, id.Username, id.UID)
+	input = appendParts(input, id.Groups...)
+	if len(id.Extra) > 0 {
+		for _, name := range slices.Sorted(maps.Keys(id.Extra)) {
+			input = appendParts(appendParts(input, name), id.Extra[name]...)
+		}
 	}
-	digest.Sum(key[:0])
-	return key
+	return sha256.Sum256(input)
 }
 
-// write adds a list: its length, then each part after its own.
-func write(digest hash.Hash, parts ...string) {
-	var length [8]byte
-	binary.BigEndian.PutUint64(length[:], uint64(len(parts)))
-	digest.Write(length[:])
+// appendParts adds a list.
+func appendParts(input []byte, parts ...string) []byte {
+	input = binary.BigEndian.AppendUint64(input, uint64(len(parts)))
 	for _, part := range parts {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		digest.Write(length[:])
-		digest.Write([]byte(part))
+		input = append(binary.BigEndian.AppendUint64(input, uint64(len(part))), part...)
 	}
+	return input
 }
 
 var _ authn.Mechanism = (*Mechanism)(nil)
