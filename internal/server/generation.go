@@ -238,10 +238,19 @@ func (g *generation) ready() error {
 			errs = append(errs, fmt.Errorf("jwt: %w", err))
 		}
 	}
+	return errors.Join(append(errs, g.clustersReady())...)
+}
+
+// clustersReady returns nil if the own tokens of at least one cluster can be judged, and all errors otherwise: a cluster that
+// is down does not take the others' callers away.
+func (g *generation) clustersReady() error {
+	var errs []error
 	for _, cluster := range g.clusters {
-		if err := cluster.ready(); err != nil {
-			errs = append(errs, fmt.Errorf("cluster %s: %w", cluster.gateway.Name, err))
+		err := cluster.ready()
+		if err == nil {
+			return nil
 		}
+		errs = append(errs, fmt.Errorf("cluster %s: %w", cluster.gateway.Name, err))
 	}
 	return errors.Join(errs...)
 }
