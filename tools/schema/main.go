@@ -96,7 +96,7 @@ value. All mistakes are reported at once, each with its line and path. Nothing i
 - ` + "`ostiary config from-apiserver`" + ` writes one that accepts what a kube-apiserver accepts.
 
 Relative file names are relative to the folder of the configuration file. Durations are written as ` + "`30s`, `24h` or `1h30m`" + `.
-A configuration that uses every part:
+An example, with most parts:
 
 `
 

@@ -118,6 +118,13 @@ func (g *guard) send(r *http.Request) (*http.Response, error) {
 	if answered, ok := r.Context().Value(answeredKey{}).(*atomic.Bool); ok {
 		answered.Store(response.StatusCode < http.StatusMultipleChoices)
 	}
+	if response.StatusCode >= http.StatusBadRequest {
+		// Kubernetes' client logs what a failing service says, which may be the token that it was asked about.
+		_ = response.Body.Close()
+		response.Body = http.NoBody
+		response.ContentLength = 0
+		return response, nil
+	}
 	response.Body = &bounded{ReadCloser: response.Body, left: maxAnswerBytes}
 	return response, nil
 }

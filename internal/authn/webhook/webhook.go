@@ -150,9 +150,11 @@ func (m *Mechanism) verify(ctx context.Context, client authenticator.Token, toke
 	response, ok, err := client.AuthenticateToken(ctx, token)
 	switch {
 	case err != nil && answered.Load():
-		return nil, false, &refusal{err}
-	case err != nil || !ok:
-		return nil, false, err
+		return nil, false, newRefusal(err, token)
+	case err != nil:
+		return nil, false, &redacted{text: redact(err.Error(), token), cause: err}
+	case !ok:
+		return nil, false, nil
 	}
 	credential := &authn.Credential{
 		ID:        m.service.credentialID(token, response.User),
@@ -167,12 +169,6 @@ func (m *Mechanism) verify(ctx context.Context, client authenticator.Token, toke
 	}
 	return &authenticator.Response{User: &verifiedUser{credential: credential}, Audiences: response.Audiences}, true, nil
 }
-
-// refusal is what the service said against a token.
-type refusal struct{ error }
-
-// Unwrap gives the client's own error.
-func (r *refusal) Unwrap() error { return r.error }
 
 // credentialID is the service's own where it names one. Otherwise it is a digest under a key of this process: the service
 // may know weak tokens, and a plain digest in a log would let them be guessed in peace.

@@ -138,6 +138,24 @@ func TestHostileAnswers(t *testing.T) {
 	}
 }
 
+// TestNoTokenInErrors: services that repeat the token do not bring it into a log.
+func TestNoTokenInErrors(t *testing.T) {
+	t.Parallel()
+	const token = `hunter2-"quoted"-token`
+	for name, answer := range map[string]http.HandlerFunc{
+		"in the answer": says(authenticationv1.TokenReviewStatus{Error: "no such token: " + token}),
+		"in a failure": func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			_, _ = w.Write([]byte("cannot look up " + token))
+		},
+	} {
+		got := ask(t, service(t, newPeer(t, answer), nil), token)
+		if got.Cause == nil || strings.Contains(got.Cause.Error(), "hunter2") {
+			t.Errorf("%s: %v", name, got.Cause)
+		}
+	}
+}
+
 // TestRemembered: answers are remembered (WH-8), the same credential each time, and failures are not (attack 87).
 func TestRemembered(t *testing.T) {
 	t.Parallel()
