@@ -20,7 +20,11 @@ import (
 )
 
 // settings say how much is measured.
-type settings struct{ rounds, requests, users, watches int }
+type settings struct {
+	rounds, requests, users, watches int
+	// only measures the loads of one kind; empty means all.
+	only string
+}
 
 // workers is how many requests are under way at a time; enough to keep two cores busy.
 const workers = 16
@@ -35,8 +39,11 @@ type result struct {
 // load is one kind of request.
 type load struct {
 	protocol string // "HTTP/1.1" or "HTTP/2"
-	auth     string // "jwt" or "certificate"
+	auth     string // "jwt", "certificate", or "review": a TokenReview of a jwt
 }
+
+// reviews says that the load is of TokenReviews.
+func (l load) reviews() bool { return l.auth == "review" }
 
 // measure runs every load against both proxies in turn, and prints what it found.
 func measure(ctx context.Context, s settings) error {
@@ -47,10 +54,20 @@ func measure(ctx context.Context, s settings) error {
 	defer b.stop()
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintf(out, "load\tproxy\tCPU/request\trequests/s\tp50\tp99\t\n")
-	for _, l := range []load{{"HTTP/1.1", "jwt"}, {"HTTP/1.1", "certificate"}, {"HTTP/2", "jwt"}, {"HTTP/2", "certificate"}} {
+	for _, l := range []load{
+		{"HTTP/1.1", "jwt"}, {"HTTP/1.1", "certificate"}, {"HTTP/2", "jwt"}, {"HTTP/2", "certificate"},
+		{"HTTP/1.1", "review"}, {"HTTP/2", "review"},
+	} {
+		if s.only != "" && s.only != l.auth {
+			continue
+		}
+		pair := []proxy{b.plain, b.gate}
+		if l.reviews() {
+			pair = []proxy{b.reviewer, b.reviews}
+		}
 		var all [2][]result
 		for round := range s.rounds + 1 {
-			for i, p := range []proxy{b.plain, b.gate} {
+			for i, p := range pair {
 				r, err := b.round(ctx, p, l, s.requests)
 				if err != nil {
 					return fmt.Errorf("%s over %s with %s: %w", p.name, l.protocol, l.auth, err)
@@ -68,6 +85,9 @@ func measure(ctx context.Context, s settings) error {
 	}
 	if err := out.Flush(); err != nil {
 		return err
+	}
+	if s.only != "" {
+		return nil
 	}
 	for _, p := range []proxy{b.plain, b.gate} {
 		each, err := b.idleWatches(ctx, p, s.watches)
@@ -107,8 +127,11 @@ func (b *bed) client(p proxy, l load, n int) (*http.Client, error) {
 		return nil, err
 	}
 	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	if l.auth == "certificate" {
+	switch l.auth {
+	case "certificate":
 		config.Certificates = []tls.Certificate{b.certificates[n%len(b.certificates)]}
+	case "review":
+		config.Certificates = []tls.Certificate{b.caller}
 	}
 	transport := &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: workers, DisableCompression: true, ForceAttemptHTTP2: l.protocol == "HTTP/2"}
 	if l.protocol == "HTTP/1.1" {
@@ -178,14 +201,9 @@ func (b *bed) round(ctx context.Context, p proxy, l load, requests int) (result,
 
 // request sends one request and reads its answer.
 func (b *bed) request(ctx context.Context, client *http.Client, p proxy, l load, i int) (time.Duration, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/api/v1/namespaces/default/pods/a-pod", http.NoBody)
+	request, err := b.newRequest(ctx, p, l, i)
 	if err != nil {
 		return 0, err
-	}
-	request.Header.Set("Accept", "application/json")
-	request.Header.Set("User-Agent", "kubectl/v1.37.2 (linux/amd64) kubernetes/abcdef0")
-	if l.auth == "jwt" {
-		request.Header.Set("Authorization", "Bearer "+b.tokens[i%len(b.tokens)])
 	}
 	began := time.Now()
 	response, err := client.Do(request)
@@ -197,10 +215,31 @@ func (b *bed) request(ctx context.Context, client *http.Client, p proxy, l load,
 	if err != nil {
 		return 0, err
 	}
-	if response.StatusCode != http.StatusOK || n < answerBytes || response.Proto[:6] != l.protocol[:6] {
+	least := int64(answerBytes)
+	if l.reviews() {
+		least = reviewAnswerBytes
+	}
+	if response.StatusCode != http.StatusOK || n < least || response.Proto[:6] != l.protocol[:6] {
 		return 0, fmt.Errorf("%s %s with %d bytes", response.Proto, response.Status, n)
 	}
 	return time.Since(began), nil
+}
+
+// newRequest is one request as kubectl sends it, or one review as kube-apiserver does.
+func (b *bed) newRequest(ctx context.Context, p proxy, l load, i int) (*http.Request, error) {
+	if l.reviews() {
+		return newReview(ctx, p.url, b.tokens[i%len(b.tokens)])
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/api/v1/namespaces/default/pods/a-pod", http.NoBody)
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", "kubectl/v1.37.2 (linux/amd64) kubernetes/abcdef0")
+	if l.auth == "jwt" {
+		request.Header.Set("Authorization", "Bearer "+b.tokens[i%len(b.tokens)])
+	}
+	return request, nil
 }
 
 // cpuTime is the CPU time that a process has used, user and system, in the kernel's own precision.

@@ -73,6 +73,10 @@ func servePlain(ctx context.Context, dir, upstream string) error {
 
 // serve answers with handler on a free port, which it prints, until ctx ends.
 func serve(ctx context.Context, dir string, handler http.Handler) error {
+	return serveTLS(ctx, dir, handler, tls.RequestClientCert, nil)
+}
+
+func serveTLS(ctx context.Context, dir string, handler http.Handler, clients tls.ClientAuthType, authorities *x509.CertPool) error {
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, serverName+".crt"), filepath.Join(dir, serverName+".key"))
 	if err != nil {
 		return err
@@ -83,7 +87,7 @@ func serve(ctx context.Context, dir string, handler http.Handler) error {
 	}
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout,
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, ClientAuth: clients, ClientCAs: authorities},
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: streams},
 	}
 	_, _ = fmt.Fprintln(os.Stdout, "https://"+listener.Addr().String())
