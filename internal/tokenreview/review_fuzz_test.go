@@ -62,7 +62,14 @@ func TestScanReadsWhatIsSent(t *testing.T) {
 	if !ok || string(found.token) != "abc" || string(found.kind) != kind || string(found.apiVersion) != v1 || !slices.Equal(found.audiences, []string{"https://api", "x"}) {
 		t.Errorf("%v %+v", ok, found)
 	}
-	if _, ok := scan([]byte(strings.Replace(plain, `"abc"`, `"abc","token":"def"`, 1))); ok {
-		t.Error("two tokens are read")
+	for _, member := range []string{`"kind":"TokenReview"`, `"apiVersion":"authentication.k8s.io/v1"`, `"metadata":{}`, `"spec":{}`, `"status":{}`, `"other":null`} {
+		if _, ok := scan([]byte(strings.Replace(plain, "{", "{"+member+",", 1))); ok {
+			t.Errorf("a second %s is read", member)
+		}
+	}
+	for _, member := range []string{`"token":"def"`, `"audiences":[]`, `"other":null`} {
+		if _, ok := scan([]byte(strings.Replace(plain, `"token"`, member+`,"token"`, 1))); ok {
+			t.Errorf("a second %s is read", member)
+		}
 	}
 }
