@@ -99,3 +99,25 @@ func TestNetworksAndReviews(t *testing.T) {
 		t.Error("the twin is warned of")
 	}
 }
+
+// TestDocumentedReviews: the section that the documentation shows is a good one.
+func TestDocumentedReviews(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile(filepath.Join("..", "..", "docs", "webhook-server.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(page), "```yaml\n")
+	section, _, found := strings.Cut(rest, "```")
+	if !found || !strings.HasPrefix(section, "tokenReview:\n") {
+		t.Fatalf("no section is shown: %q", section)
+	}
+	at := strings.Index(otherSections, "tokenReview:")
+	file := everything(t, otherSections[at:], section)
+	if err := os.WriteFile(filepath.Join(filepath.Dir(file), "prod-callers-ca.crt"), testca.New(t, "callers").PEM(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := config.Load(file); err != nil {
+		t.Error(err)
+	}
+}
