@@ -63,11 +63,11 @@ func TestOnlyTheAPIServersMayAsk(t *testing.T) {
 		{"the caller's", c.pair, http.StatusOK},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			status, answer, err := review(t, tt.certificate, body)
+			status, answer, err := review(within(t), t, tt.certificate, body)
 			if status != tt.status || (err == nil) != (tt.status != 0) {
 				t.Errorf("%d %s %v", status, answer, err)
 			}
-			if (strings.Contains(answer, "jane")) != (tt.status == http.StatusOK) {
+			if strings.Contains(answer, "jane") != (tt.status == http.StatusOK) {
 				t.Errorf("the answer is %s", answer)
 			}
 		})
@@ -90,7 +90,7 @@ func TestNothingButTheCertificateChooses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got authenticationv1.TokenReview
-			status, answer, err := review(t, other.pair, reviewOf(v1, token), change)
+			status, answer, err := review(within(t), t, other.pair, reviewOf(v1beta1, token), change)
 			if err != nil || status != http.StatusOK || json.Unmarshal([]byte(answer), &got) != nil {
 				t.Fatalf("%d %s %v", status, answer, err)
 			}
@@ -99,7 +99,7 @@ func TestNothingButTheCertificateChooses(t *testing.T) {
 			}
 		})
 	}
-	if _, answer, err := review(t, shared.callers[v1].pair, reviewOf(v1, token)); err != nil || !strings.Contains(answer, onCall) {
+	if _, answer, err := review(within(t), t, shared.callers[v1].pair, reviewOf(v1, token)); err != nil || !strings.Contains(answer, onCall) {
 		t.Errorf("the twin: %s %v", answer, err)
 	}
 }
@@ -114,7 +114,7 @@ func TestRefusalsLookAlike(t *testing.T) {
 		"for too long":  mint(t, map[string]any{"exp": time.Now().Add(24 * time.Hour).Unix()}),
 		"very long":     strings.Repeat("x", 100<<10),
 	} {
-		status, answer, err := review(t, shared.callers[v1].pair, reviewOf(v1, token))
+		status, answer, err := review(within(t), t, shared.callers[v1].pair, reviewOf(v1, token))
 		if want == "" {
 			want = answer
 		}
@@ -147,8 +147,8 @@ func TestTechnicalFailuresAreErrors(t *testing.T) {
 	reviews["callers"] = []any{asking, reviews["callers"].([]any)[1]}
 	changed["authentication"], changed["tokenReview"] = authentication, reviews
 	reconfigure(t, changed)
-	await(t, "an error", func(context.Context) bool {
-		status, answer, err := review(t, shared.callers[v1].pair, reviewOf(v1, "nobody's"))
+	await(t, "an error", func(ctx context.Context) bool {
+		status, answer, err := review(ctx, t, shared.callers[v1].pair, reviewOf(v1, "nobody's"))
 		return err == nil && status == http.StatusOK && strings.Contains(answer, `"error":"the token could not be judged; try again"`)
 	})
 	if status, _ := ask(t, shared.callers[v1], "nobody's"); status != http.StatusUnauthorized {

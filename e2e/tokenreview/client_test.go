@@ -60,7 +60,7 @@ func (c *caller) admits(t *testing.T, client *client) func(context.Context) bool
 }
 
 // review asks Ostiary itself, as whoever has the certificate, over a connection of its own.
-func review(t *testing.T, certificate *pki.KeyPair, body string, change ...func(*http.Request)) (status int, answer string, err error) {
+func review(ctx context.Context, t *testing.T, certificate *pki.KeyPair, body string, change ...func(*http.Request)) (status int, answer string, err error) {
 	t.Helper()
 	config := &tls.Config{RootCAs: shared.servingCA.Pool(), MinVersion: tls.VersionTLS12}
 	if certificate != nil {
@@ -69,7 +69,7 @@ func review(t *testing.T, certificate *pki.KeyPair, body string, change ...func(
 	}
 	transport := &http.Transport{TLSClientConfig: config, ForceAttemptHTTP2: true}
 	defer transport.CloseIdleConnections()
-	request, err := http.NewRequestWithContext(within(t), http.MethodPost, "https://"+shared.address+"/tokenreview", strings.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "https://"+shared.address+"/tokenreview", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
@@ -283,9 +284,7 @@ func startGate(ctx context.Context) (err error) {
 func mint(t *testing.T, claims map[string]any) string {
 	t.Helper()
 	honest := shared.issuer.Claims("jane", clientID, "platform")
-	for name, value := range claims {
-		honest[name] = value
-	}
+	maps.Copy(honest, claims)
 	token, err := shared.issuer.Mint(minter.Token{Algorithm: "ES256", KeyID: keyID, Claims: honest})
 	if err != nil {
 		t.Fatal(err)

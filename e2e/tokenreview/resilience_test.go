@@ -102,8 +102,8 @@ func TestCallersCAIsRotated(t *testing.T) {
 	}
 	body := reviewOf(v1, mint(t, nil))
 	answers := func(certificate *pki.KeyPair, want int) func(context.Context) bool {
-		return func(context.Context) bool {
-			status, _, err := review(t, certificate, body)
+		return func(ctx context.Context) bool {
+			status, _, err := review(ctx, t, certificate, body)
 			return err == nil && status == want
 		}
 	}

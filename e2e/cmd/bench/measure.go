@@ -55,8 +55,12 @@ func measure(ctx context.Context, s settings) error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintf(out, "load\tproxy\tCPU/request\trequests/s\tp50\tp99\t\n")
 	for _, l := range []load{
-		{"HTTP/1.1", "jwt"}, {"HTTP/1.1", "certificate"}, {"HTTP/2", "jwt"}, {"HTTP/2", "certificate"},
-		{"HTTP/1.1", "review"}, {"HTTP/2", "review"},
+		{"HTTP/1.1", "jwt"},
+		{"HTTP/1.1", "certificate"},
+		{"HTTP/2", "jwt"},
+		{"HTTP/2", "certificate"},
+		{"HTTP/1.1", "review"},
+		{"HTTP/2", "review"},
 	} {
 		if s.only != "" && s.only != l.auth {
 			continue
