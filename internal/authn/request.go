@@ -2,7 +2,7 @@ package authn
 
 import (
 	"context"
-	"crypto/tls"
+	"crypto/x509"
 	"net"
 	"net/http"
 	"net/netip"
@@ -15,8 +15,11 @@ import (
 // Request is what mechanisms may see of one request, whichever way it came in: through the gate, or as a TokenReview
 // (then only Bearer, Source and Audiences are set, TR-2).
 type Request struct {
-	// TLS is the connection's state; nil where the request came over none.
-	TLS *tls.ConnectionState
+	// Certificates are the client's, the leaf first; none if it showed none.
+	Certificates []*x509.Certificate
+	// Relayed says that a named balancer told of Certificates: they are not those of the connection, which many clients
+	// share.
+	Relayed bool
 	// Conn carries what mechanisms remember for the life of the client's connection; nil where there is none to
 	// remember on.
 	Conn *Conn

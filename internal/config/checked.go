@@ -69,6 +69,8 @@ type CheckedListen struct {
 	TLS     Pair
 	// Limits has no zero fields.
 	Limits Limits
+	// Balancers are those in front; the zero value where there are none.
+	Balancers CheckedBalancers
 	// DrainTimeout is at least a second.
 	DrainTimeout time.Duration
 }

@@ -42,6 +42,12 @@ type Listen struct {
 	TLS KeyPair `json:"tls"`
 	// Bounds on what one client may take. Zero values mean the defaults.
 	Limits Limits `json:"limits,omitzero"`
+	// Balancers that tell clients' addresses by the PROXY protocol, version 2.
+	ProxyProtocol *ProxyProtocol `json:"proxyProtocol,omitempty"`
+	// Balancers that tell clients' addresses in a header.
+	ForwardedAddresses *ForwardedAddresses `json:"forwardedAddresses,omitempty"`
+	// Balancers that tell clients' certificates in a header.
+	ClientCertificateHeader *ClientCertificateHeader `json:"clientCertificateHeader,omitempty"`
 	// How long requests under way may take to end after SIGTERM, before they are cut: 1s to 24h. Default
 	// 30s.
 	DrainTimeout Duration `json:"drainTimeout,omitzero" jsonschema:"default=30s"`

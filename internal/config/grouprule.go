@@ -55,16 +55,10 @@ func (c *checker) groupMatch(p *field.Path, match *GroupMatch, written *Configur
 	}
 	c.names(p.Child("clusters"), match.Clusters, "a cluster")
 	for i, name := range match.Clusters {
-		if name != "" && !written.hasCluster(name) {
+		if name != "" && !written.knows(name) {
 			c.invalid(p.Child("clusters").Index(i), name, "there is no such cluster; name one of clusters[].name or tokenReview.callers[].name")
 		}
 	}
-}
-
-// hasCluster reports whether requests for a cluster of that name can come in: through the gate, or as reviews.
-func (c *Configuration) hasCluster(name string) bool {
-	return slices.ContainsFunc(c.Clusters, func(cluster Cluster) bool { return cluster.Name == name }) ||
-		c.TokenReview != nil && slices.ContainsFunc(c.TokenReview.Callers, func(caller Caller) bool { return caller.Name == name })
 }
 
 func (c *checker) groupChanges(p *field.Path, rule *GroupRule) {
@@ -114,4 +108,10 @@ func (c *checker) notKubernetesOwn(p *field.Path, group string) {
 	if group == identity.GroupAuthenticated || group == identity.GroupUnauthenticated {
 		c.invalid(p, group, "Kubernetes gives this group itself, after all rules; no rule may change it")
 	}
+}
+
+// knows reports whether a cluster of that name is behind the gate, or may ask it.
+func (c *Configuration) knows(name string) bool {
+	return slices.ContainsFunc(c.Clusters, func(cluster Cluster) bool { return cluster.Name == name }) ||
+		c.TokenReview != nil && slices.ContainsFunc(c.TokenReview.Callers, func(caller Caller) bool { return caller.Name == name })
 }

@@ -24,6 +24,7 @@ func (c *checker) configuration(written *Configuration) *Checked {
 		Admin:  c.admin(field.NewPath("admin"), written.Admin, written.Listen.Address),
 	}
 	c.authentication(field.NewPath("authentication"), &written.Authentication, checked)
+	checked.Listen.Balancers = c.balancers(field.NewPath("listen"), &written.Listen, checked.ClientCertificate)
 	checked.Clusters = c.clusters(field.NewPath("clusters"), written.Clusters, checked)
 	c.clusterTokens(field.NewPath("authentication"), &written.Authentication, checked)
 	checked.TokenRequests = c.tokenRequests(field.NewPath("tokenRequests"), written.TokenRequests)

@@ -160,6 +160,10 @@ func TestMechanismsRefuse(t *testing.T) {
 		{"caller without names", []string{"allowedNames: [apiserver], ", ""}, "tokenReview.callers[0].allowedNames: Required"},
 		{"callers that are one", []string{"mechanisms: [jwt, webhook]}", "mechanisms: [jwt]}\n  - {name: other, caFiles: [callers-ca.crt], allowedNames: [apiserver], mechanisms: [jwt]}"}, "tokenReview.callers[1]: Invalid"},
 		{"caller of a mechanism that needs the request", []string{"mechanisms: [jwt, webhook]", "mechanisms: [clientCertificate]"}, "tokenReview.callers[0].mechanisms[0]: Unsupported"},
+		{"balancers from nowhere", []string{"listen:\n", "listen:\n  proxyProtocol: {from: []}\n"}, "listen.proxyProtocol.from: Required"},
+		{"another header", []string{"listen:\n", "listen:\n  forwardedAddresses: {from: [10.0.0.0/8], header: X-Real-IP}\n"}, "listen.forwardedAddresses.header: Unsupported"},
+		{"balancers without names", []string{"listen:\n", "listen:\n  clientCertificateHeader: {from: [10.0.0.0/8], caFiles: [callers-ca.crt], allowedNames: []}\n"}, "listen.clientCertificateHeader.allowedNames: Required"},
+		{"balancers by the users' CA", []string{"listen:\n", "listen:\n  clientCertificateHeader: {from: [10.0.0.0/8], caFiles: [users-ca.crt], allowedNames: [edge]}\n"}, "listen.clientCertificateHeader.caFiles: Invalid"},
 		{"caller of confined tokens", []string{"mechanisms: [jwt, webhook]", "mechanisms: [bootstrapToken]"}, "tokenReview.callers[0].mechanisms[0]: Unsupported"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

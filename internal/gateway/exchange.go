@@ -9,6 +9,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/accesslog"
 	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/balancer"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/tokenrequest"
 )
@@ -20,6 +21,7 @@ type exchange struct {
 	id      string
 	began   time.Time
 	source  string
+	peer    balancer.Peer
 	target  target
 	upgrade string
 	// asserted are the identity headers that the client sent; they go no further than the mechanisms.

@@ -16,6 +16,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/accesslog"
 	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/balancer"
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/impersonation"
@@ -30,6 +31,8 @@ type Authenticator interface {
 // State is what the gate decides by. It is immutable: a reload makes a new one, which takes effect with the next
 // request.
 type State struct {
+	// Balancers are those in front whose word counts; nil believes nobody.
+	Balancers *balancer.Balancers
 	// Stripper knows the headers that speak of identities; nil knows the standard ones.
 	Stripper *frontproxy.Stripper
 	// TokenRequests bounds the ServiceAccount tokens that are requested through the gate. Nil leaves them alone.
@@ -126,8 +129,8 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	// Authenticate: who is it, and does policy let the credential count?
 	entrance := x.target.entrance(state.Clusters)
 	x.decision = entrance.Authenticator.Decide(r.Context(), &authn.Request{
-		TLS: r.TLS, Conn: authn.ConnFrom(r.Context()), Header: r.Header, Asserted: x.asserted, Path: x.target.url.Path,
-		Source: sourceOf(r), Cluster: x.clusterName(), Audiences: entrance.Audiences, Now: x.began,
+		Certificates: x.peer.Certificates, Relayed: x.peer.Relayed, Conn: authn.ConnFrom(r.Context()), Header: r.Header, Asserted: x.asserted, Path: x.target.url.Path,
+		Source: x.peer.Source, Cluster: x.clusterName(), Audiences: entrance.Audiences, Now: x.began,
 	})
 	authn.StripTokens(r.Header)
 	w.warnings = x.decision.Warnings
@@ -173,14 +176,18 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 
 // admit settles where the request goes, refuses what has two readings, and strips every identity header.
 func (g *Gate) admit(x *exchange, r *http.Request, state *State) error {
-	x.source = sourceOf(r).String()
+	direct := sourceOf(r)
+	x.source = direct.String()
 	target, err := route(r, state.Clusters)
 	if err != nil {
 		return malformed(err)
 	}
 	x.target = target
 	x.asserted = state.Stripper.Take(r.Header)
-	stripForwarding(r.Header)
+	if x.peer, err = state.Balancers.Settle(r, direct, x.began); err != nil {
+		return malformed(err)
+	}
+	x.source = x.peer.Source.String()
 	if x.upgrade, err = screen(r); err != nil {
 		return malformed(err)
 	}

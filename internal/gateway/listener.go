@@ -13,6 +13,7 @@ import (
 type Listener struct {
 	net.Listener
 	limit   atomic.Int64
+	relays  atomic.Pointer[[]netip.Prefix]
 	refused func(source netip.Addr)
 
 	mu   sync.Mutex
@@ -38,6 +39,9 @@ func (l *Listener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		source := addressOf(conn)
+		if l.isRelay(source) {
+			return l.newRelayed(conn), nil
+		}
 		shared := shareOf(source)
 		if l.take(shared) {
 			return &countedConn{Conn: conn, release: sync.OnceFunc(func() { l.give(shared) })}, nil

@@ -44,16 +44,3 @@ func screen(r *http.Request) (upgrade string, err error) {
 // and another's request for an answer to it (smuggling; RFC 9112 section 6.1 demands the end). net/http removes that
 // header without a word and keeps the connection, so all are treated alike. Kubernetes' clients send lengths, or HTTP/2.
 func endIsDoubtful(r *http.Request) bool { return r.ProtoMajor == 1 && len(r.TransferEncoding) > 0 }
-
-// stripForwarding removes what tells of hops before us. Nobody in front of the gate is trusted to say where a request
-// came from, and the API server's audit log would believe it.
-func stripForwarding(h http.Header) {
-	for _, name := range [...]string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Real-Ip"} {
-		delete(h, name)
-	}
-	for name := range h {
-		if strings.HasPrefix(name, "X-Forwarded") {
-			delete(h, name)
-		}
-	}
-}

@@ -14,6 +14,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn/clientcert"
 	"github.com/ostiary/ostiary/internal/authn/jwt"
 	"github.com/ostiary/ostiary/internal/authn/webhook"
+	"github.com/ostiary/ostiary/internal/balancer"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
@@ -75,6 +76,9 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 		if a.jwt != nil && (previous == nil || previous.jwt != a.jwt) {
 			a.jwt.Close()
 		}
+		if a.webhook != nil && (previous == nil || previous.webhook != a.webhook) {
+			a.webhook.Close()
+		}
 		for _, one := range clusters {
 			if previous == nil || !slices.Contains(previous.clusters, one) {
 				one.close()
@@ -114,7 +118,7 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 
 // state is what the gate decides by: the clusters, each with its chain.
 func (a *assembly) state(admitter *policy.Policy) (*gateway.State, error) {
-	state := &gateway.State{Stripper: a.stripper, TokenRequests: tokenrequest.New(a.checked.TokenRequests.MaxLifetime)}
+	state := &gateway.State{Balancers: balancersOf(&a.checked.Listen.Balancers), Stripper: a.stripper, TokenRequests: tokenrequest.New(a.checked.TokenRequests.MaxLifetime)}
 	for _, one := range a.clusters {
 		one.chain.Admitter = admitter
 		chain, err := authn.New(one.chain)
@@ -126,6 +130,18 @@ func (a *assembly) state(admitter *policy.Policy) (*gateway.State, error) {
 		state.Clusters = append(state.Clusters, &cluster)
 	}
 	return state, nil
+}
+
+// balancersOf turns the checked form into the gate's.
+func balancersOf(checked *config.CheckedBalancers) *balancer.Balancers {
+	written := balancer.Config{
+		AddressesFrom: checked.AddressesFrom, ForwardedHeader: checked.ForwardedHeader,
+		CertificatesFrom: checked.CertificatesFrom, Names: checked.CertificateNames,
+	}
+	if checked.CertificateAuthorities != nil {
+		written.Roots = checked.CertificateAuthorities.Pool()
+	}
+	return balancer.New(written)
 }
 
 // reviews is what API servers are answered by; nil where none may ask.
@@ -190,6 +206,9 @@ func authorityHint(checked *config.Checked) *x509.CertPool {
 	}
 	if checked.ClientCertificate != nil {
 		add(&checked.ClientCertificate.Authorities)
+	}
+	if checked.Listen.Balancers.CertificateAuthorities != nil {
+		add(checked.Listen.Balancers.CertificateAuthorities)
 	}
 	if checked.ProxyHeader != nil {
 		add(&checked.ProxyHeader.Authorities)

@@ -105,6 +105,7 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 		return checked.Files(), err
 	}
 	s.limiter.SetLimit(checked.Listen.Limits.ConnectionsPerSource)
+	s.limiter.SetRelays(checked.Listen.Balancers.ProxyProtocolFrom)
 	s.take(next)
 	// What next took over is next's to close, in its own time, even if it has been replaced by then.
 	time.AfterFunc(linger, func() { now.close(next) })

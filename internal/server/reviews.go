@@ -8,7 +8,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/config"
@@ -16,8 +15,6 @@ import (
 )
 
 const (
-	// reviewTimeout bounds one review from its first byte to the last of its answer. kube-apiserver waits 30 seconds.
-	reviewTimeout = 30 * time.Second
 	// maxReviewConnections bounds the open connections of each source; kube-apiserver uses one, over HTTP/2.
 	maxReviewConnections = 100
 	// maxReviewHeaderBytes bounds a review's headers, of which kube-apiserver sends a few short ones: the token is in the
@@ -45,7 +42,7 @@ func (s *Server) newReviews(ctx, life context.Context, checked *config.CheckedTo
 	return &reviews{listener: s.bounded(listener, maxReviewConnections), server: &http.Server{
 		Handler: s.tracing.Handler(s.reviewer), BaseContext: func(net.Listener) context.Context { return life }, ConnContext: authn.ConnContext,
 		TLSConfig:         tlspolicy.Reloading(current),
-		ReadHeaderTimeout: headerTimeout, ReadTimeout: reviewTimeout, WriteTimeout: reviewTimeout, IdleTimeout: idleTimeout,
+		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
 		MaxHeaderBytes: maxReviewHeaderBytes, DisableGeneralOptionsHandler: true,
 		HTTP2:    &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		ErrorLog: log.New(serverLog{s.logger}, "", 0),

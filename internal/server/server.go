@@ -119,6 +119,7 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 		return fmt.Errorf("listen.address: %w", err)
 	}
 	s.limiter = s.bounded(listener, checked.Listen.Limits.ConnectionsPerSource)
+	s.limiter.SetRelays(checked.Listen.Balancers.ProxyProtocolFrom)
 	s.logger.Info("listening", slog.String("listener", "gate"), slog.String("address", listener.Addr().String()))
 	admin, err := s.newAdmin(ctx, checked.Admin)
 	if err != nil {

@@ -161,6 +161,9 @@ func (l *Limiter) Read(response *http.Response) (*Issued, error) {
 	if err != nil || !ok {
 		return nil, ErrUnreadable
 	}
+	if answer.Status.Token == "" {
+		return nil, nil //nolint:nilnil // a dry run
+	}
 	return l.issued(answer.Status.Token)
 }
 

@@ -193,6 +193,11 @@ func TestRead(t *testing.T) {
 	if _, err := tokenrequest.New(time.Hour).Read(answer(`{"exp":4600}`)); !errors.Is(err, tokenrequest.ErrTooLong) {
 		t.Errorf("%v for a token that does not say when it was issued", err)
 	}
+	dry := answer(`{}`)
+	dry.Body = io.NopCloser(strings.NewReader(`{"kind":"TokenRequest","apiVersion":"authentication.k8s.io/v1","status":{"token":""}}`))
+	if issued, err := tokenrequest.New(time.Hour).Read(dry); issued != nil || err != nil {
+		t.Errorf("%+v, %v for a dry run", issued, err)
+	}
 	refused := &http.Response{StatusCode: http.StatusForbidden, Header: http.Header{}, Body: http.NoBody}
 	if issued, err := tokenrequest.New(time.Hour).Read(refused); issued != nil || err != nil {
 		t.Errorf("%+v, %v for an answer that issues nothing", issued, err)

@@ -29,6 +29,8 @@ const (
 	maxReviewBytes = 256 << 10
 	// maxConcurrent bounds one caller's reviews under way. kube-apiserver itself lets 400 requests in at a time.
 	maxConcurrent = 1000
+	// reviewTimeout bounds one review, from its headers to the last byte of its answer. kube-apiserver waits 30 seconds.
+	reviewTimeout = 30 * time.Second
 	// rejectionHolds is how long a rejected certificate is not verified again on its connection.
 	rejectionHolds = time.Second
 )
@@ -123,6 +125,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer caller.slots.Release(1)
+	if r.ProtoMajor == 1 {
+		// Over HTTP/2, pings find a caller that is gone, and a timer for each review would cost more than the review.
+		control := http.NewResponseController(w)
+		_, _ = control.SetReadDeadline(began.Add(reviewTimeout)), control.SetWriteDeadline(began.Add(reviewTimeout))
+		defer func() { _, _ = control.SetReadDeadline(time.Time{}), control.SetWriteDeadline(time.Time{}) }()
+	}
 	review, status, err := read(w, r)
 	if err != nil {
 		s.refuse(w, r, began, caller, status, err)

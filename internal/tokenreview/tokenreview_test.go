@@ -272,6 +272,39 @@ func TestMalformed(t *testing.T) {
 	}
 }
 
+// FuzzReview: whatever a caller sends, it gets an answer, and a yes for the one token that is good alone.
+func FuzzReview(f *testing.F) {
+	f.Add([]byte(review("v1", "tok-alice", "api")))
+	f.Add([]byte(review("v1beta1", "broken")))
+	f.Add([]byte(`{"apiVersion":"authentication.k8s.io/v1","kind":"TokenReview","spec":{"token":"a","Token":"tok-alice"}}`))
+	f.Add([]byte("\xef\xbb\xbf{}"))
+	ca := testca.New(f, "callers")
+	server := tokenreview.New(accesslog.NewWriter(io.Discard))
+	state, err := tokenreview.NewState([]tokenreview.Caller{{Name: "prod", Roots: ca.Pool(), AllowedNames: []string{"apiserver"}, Decider: knows{"tok-alice": alice}}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	server.Use(state)
+	shown := &tls.ConnectionState{PeerCertificates: []*x509.Certificate{ca.Issue(f, testca.Subject("apiserver")).Leaf}}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		r := httptest.NewRequestWithContext(authn.ConnContext(t.Context(), nil), http.MethodPost, tokenreview.Path, bytes.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.TLS = shown
+		w := httptest.NewRecorder()
+		server.ServeHTTP(w, r)
+		var asked, answered authenticationv1.TokenReview
+		if w.Code != http.StatusOK {
+			return
+		}
+		if err := json.Unmarshal(w.Body.Bytes(), &answered); err != nil {
+			t.Fatalf("%q is answered by %q", body, w.Body)
+		}
+		if err := json.Unmarshal(body, &asked); err != nil || answered.Status.Authenticated && !bytes.Contains(body, []byte("alice")) && !bytes.Contains(body, []byte(`\u`)) {
+			t.Fatalf("%q is answered by %q", body, w.Body)
+		}
+	})
+}
+
 // BenchmarkReview measures a review of a token seen before, beside a plain handler that decodes, and answers a constant, in
 // the same way of the wire.
 func BenchmarkReview(b *testing.B) {

@@ -1,7 +1,6 @@
 // Command bench measures what the gate costs: Ostiary with everything on, beside a plain httputil.ReverseProxy with TLS
-// on both sides, in one run, against the same server, with the same requests; and what a TokenReview costs that an API
-// server asks for, beside a plain handler that decodes the review and encodes a constant answer. It prints figures and
-// the ratio between them; on a noisy machine only the ratio means anything.
+// on both sides, in one run, against the same server, with the same requests. It prints figures and the ratio between
+// them; on a noisy machine only the ratio means anything.
 //
 // CPU is the proxy process' own, read from the kernel; the load generator and the server behind do not count.
 package main
@@ -26,24 +25,23 @@ func main() {
 }
 
 func run(ctx context.Context) error {
-	role := flag.String("role", "", "internal: run as \"server\", \"plain\" or \"reviewer\" in the folder -dir")
+	role := flag.String("role", "", "internal: run as \"server\" or \"plain\" in the folder -dir")
 	dir := flag.String("dir", "", "internal: the folder with keys")
 	upstream := flag.String("upstream", "", "internal: the server behind the plain proxy")
 	rounds := flag.Int("rounds", 5, "how often each measurement is repeated, in turn with its baseline")
 	requests := flag.Int("requests", 4000, "requests in one round")
 	users := flag.Int("users", 1000, "how many different people call")
 	watches := flag.Int("watches", 1000, "idle watches to hold open for the memory figure")
-	only := flag.String("only", "", "measure the loads of one kind alone: jwt, certificate or review")
 	flag.Parse()
 	switch *role {
 	case "server":
 		return serveBackend(ctx, *dir)
+	case "reviews":
+		return serveReviews(ctx, *dir)
 	case "plain":
 		return servePlain(ctx, *dir, *upstream)
-	case "reviewer":
-		return serveReviews(ctx, *dir)
 	case "":
-		return measure(ctx, settings{rounds: *rounds, requests: *requests, users: *users, watches: *watches, only: *only})
+		return measure(ctx, settings{rounds: *rounds, requests: *requests, users: *users, watches: *watches})
 	default:
 		return fmt.Errorf("unknown role %q", *role)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -20,11 +21,7 @@ import (
 )
 
 // settings say how much is measured.
-type settings struct {
-	rounds, requests, users, watches int
-	// only measures the loads of one kind; empty means all.
-	only string
-}
+type settings struct{ rounds, requests, users, watches int }
 
 // workers is how many requests are under way at a time; enough to keep two cores busy.
 const workers = 16
@@ -39,11 +36,19 @@ type result struct {
 // load is one kind of request.
 type load struct {
 	protocol string // "HTTP/1.1" or "HTTP/2"
-	auth     string // "jwt", "certificate", or "review": a TokenReview of a jwt
+	auth     string // "jwt", "certificate", or "review" for an API server that asks about a token
 }
 
-// reviews says that the load is of TokenReviews.
-func (l load) reviews() bool { return l.auth == "review" }
+// review is the load of an API server that asks.
+const review = "review"
+
+// compared are the baseline and the gate for a load.
+func (b *bed) compared(l load) []proxy {
+	if l.auth == review {
+		return []proxy{b.handler, b.reviewer}
+	}
+	return []proxy{b.plain, b.gate}
+}
 
 // measure runs every load against both proxies in turn, and prints what it found.
 func measure(ctx context.Context, s settings) error {
@@ -54,24 +59,10 @@ func measure(ctx context.Context, s settings) error {
 	defer b.stop()
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintf(out, "load\tproxy\tCPU/request\trequests/s\tp50\tp99\t\n")
-	for _, l := range []load{
-		{"HTTP/1.1", "jwt"},
-		{"HTTP/1.1", "certificate"},
-		{"HTTP/2", "jwt"},
-		{"HTTP/2", "certificate"},
-		{"HTTP/1.1", "review"},
-		{"HTTP/2", "review"},
-	} {
-		if s.only != "" && s.only != l.auth {
-			continue
-		}
-		pair := []proxy{b.plain, b.gate}
-		if l.reviews() {
-			pair = []proxy{b.reviewer, b.reviews}
-		}
+	for _, l := range []load{{"HTTP/1.1", "jwt"}, {"HTTP/1.1", "certificate"}, {"HTTP/2", "jwt"}, {"HTTP/2", "certificate"}, {"HTTP/2", review}} {
 		var all [2][]result
 		for round := range s.rounds + 1 {
-			for i, p := range pair {
+			for i, p := range b.compared(l) {
 				r, err := b.round(ctx, p, l, s.requests)
 				if err != nil {
 					return fmt.Errorf("%s over %s with %s: %w", p.name, l.protocol, l.auth, err)
@@ -89,9 +80,6 @@ func measure(ctx context.Context, s settings) error {
 	}
 	if err := out.Flush(); err != nil {
 		return err
-	}
-	if s.only != "" {
-		return nil
 	}
 	for _, p := range []proxy{b.plain, b.gate} {
 		each, err := b.idleWatches(ctx, p, s.watches)
@@ -131,10 +119,10 @@ func (b *bed) client(p proxy, l load, n int) (*http.Client, error) {
 		return nil, err
 	}
 	config := &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
-	switch l.auth {
-	case "certificate":
+	if l.auth == "certificate" {
 		config.Certificates = []tls.Certificate{b.certificates[n%len(b.certificates)]}
-	case "review":
+	}
+	if l.auth == review {
 		config.Certificates = []tls.Certificate{b.caller}
 	}
 	transport := &http.Transport{TLSClientConfig: config, MaxIdleConnsPerHost: workers, DisableCompression: true, ForceAttemptHTTP2: l.protocol == "HTTP/2"}
@@ -205,9 +193,21 @@ func (b *bed) round(ctx context.Context, p proxy, l load, requests int) (result,
 
 // request sends one request and reads its answer.
 func (b *bed) request(ctx context.Context, client *http.Client, p proxy, l load, i int) (time.Duration, error) {
-	request, err := b.newRequest(ctx, p, l, i)
+	method, url, body, least := http.MethodGet, p.url+"/api/v1/namespaces/default/pods/a-pod", io.Reader(http.NoBody), answerBytes
+	if l.auth == review {
+		method, url, least = http.MethodPost, p.url, len(`{"status":{"authenticated":true}}`)
+		body = strings.NewReader(`{"kind":"TokenReview","apiVersion":"authentication.k8s.io/v1","metadata":{"creationTimestamp":null},"spec":{"token":"` +
+			b.tokens[i%len(b.tokens)] + `"},"status":{"user":{}}}`)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, url, body)
 	if err != nil {
 		return 0, err
+	}
+	request.Header.Set("Content-Type", "application/json")
+	request.Header.Set("Accept", "application/json")
+	request.Header.Set("User-Agent", "kubectl/v1.37.2 (linux/amd64) kubernetes/abcdef0")
+	if l.auth == "jwt" {
+		request.Header.Set("Authorization", "Bearer "+b.tokens[i%len(b.tokens)])
 	}
 	began := time.Now()
 	response, err := client.Do(request)
@@ -215,35 +215,15 @@ func (b *bed) request(ctx context.Context, client *http.Client, p proxy, l load,
 		return 0, err
 	}
 	defer func() { _ = response.Body.Close() }()
-	n, err := io.Copy(io.Discard, response.Body)
+	content, err := io.ReadAll(response.Body)
 	if err != nil {
 		return 0, err
 	}
-	least := int64(answerBytes)
-	if l.reviews() {
-		least = reviewAnswerBytes
-	}
-	if response.StatusCode != http.StatusOK || n < least || response.Proto[:6] != l.protocol[:6] {
+	n := len(content)
+	if response.StatusCode != http.StatusOK || n < least || l.auth == review && !bytes.Contains(content, []byte(`"authenticated":true`)) || response.Proto[:6] != l.protocol[:6] {
 		return 0, fmt.Errorf("%s %s with %d bytes", response.Proto, response.Status, n)
 	}
 	return time.Since(began), nil
-}
-
-// newRequest is one request as kubectl sends it, or one review as kube-apiserver does.
-func (b *bed) newRequest(ctx context.Context, p proxy, l load, i int) (*http.Request, error) {
-	if l.reviews() {
-		return newReview(ctx, p.url, b.tokens[i%len(b.tokens)])
-	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, p.url+"/api/v1/namespaces/default/pods/a-pod", http.NoBody)
-	if err != nil {
-		return nil, err
-	}
-	request.Header.Set("Accept", "application/json")
-	request.Header.Set("User-Agent", "kubectl/v1.37.2 (linux/amd64) kubernetes/abcdef0")
-	if l.auth == "jwt" {
-		request.Header.Set("Authorization", "Bearer "+b.tokens[i%len(b.tokens)])
-	}
-	return request, nil
 }
 
 // cpuTime is the CPU time that a process has used, user and system, in the kernel's own precision.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -15,6 +16,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
 )
 
 // The files in the folder that all roles share.
@@ -71,12 +74,25 @@ func servePlain(ctx context.Context, dir, upstream string) error {
 	return serve(ctx, dir, proxy)
 }
 
-// serve answers with handler on a free port, which it prints, until ctx ends.
-func serve(ctx context.Context, dir string, handler http.Handler) error {
-	return serveTLS(ctx, dir, handler, tls.RequestClientCert, nil)
+// serveReviews is the baseline of a TokenReview server: a handler that decodes, and encodes a constant answer.
+func serveReviews(ctx context.Context, dir string) error {
+	return serve(ctx, dir, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var review authenticationv1.TokenReview
+		if err := json.NewDecoder(r.Body).Decode(&review); err != nil {
+			w.WriteHeader(http.StatusBadRequest)
+			return
+		}
+		review.Spec = authenticationv1.TokenReviewSpec{}
+		review.Status = authenticationv1.TokenReviewStatus{Authenticated: true, User: authenticationv1.UserInfo{
+			Username: "oidc:user-1", Groups: []string{"oidc:developers", "oidc:platform", "system:authenticated"},
+		}}
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(review)
+	}))
 }
 
-func serveTLS(ctx context.Context, dir string, handler http.Handler, clients tls.ClientAuthType, authorities *x509.CertPool) error {
+// serve answers with handler on a free port, which it prints, until ctx ends.
+func serve(ctx context.Context, dir string, handler http.Handler) error {
 	pair, err := tls.LoadX509KeyPair(filepath.Join(dir, serverName+".crt"), filepath.Join(dir, serverName+".key"))
 	if err != nil {
 		return err
@@ -87,7 +103,7 @@ func serveTLS(ctx context.Context, dir string, handler http.Handler, clients tls
 	}
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTimeout,
-		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, ClientAuth: clients, ClientCAs: authorities},
+		TLSConfig: &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, ClientAuth: tls.RequestClientCert},
 		HTTP2:     &http.HTTP2Config{MaxConcurrentStreams: streams},
 	}
 	_, _ = fmt.Fprintln(os.Stdout, "https://"+listener.Addr().String())

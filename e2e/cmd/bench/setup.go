@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/tls"
 	"fmt"
-	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -29,9 +28,9 @@ type proxy struct {
 // bed is everything that a measurement needs.
 type bed struct {
 	dir         string
-	plain, gate proxy // of requests
-	// reviewer and reviews are what answers TokenReviews, plainly and as Ostiary does; caller asks them.
-	reviewer, reviews proxy
+	plain, gate proxy
+	// handler and reviewer answer TokenReviews; the latter is a gate. caller is who asks.
+	handler, reviewer proxy
 	caller            tls.Certificate
 	tokens            []string
 	certificates      []tls.Certificate
@@ -73,10 +72,13 @@ func newBed(ctx context.Context, users int) (_ *bed, err error) {
 	if b.plain, err = role(ctx, "plain", dir, server.url); err != nil {
 		return nil, err
 	}
-	if b.reviewer, err = role(ctx, "reviewer", dir, ""); err != nil {
+	if b.gate, err = b.startGate(ctx, paths[binaries.Ostiary], server.url, configuration); err != nil {
 		return nil, err
 	}
-	return b, b.startGate(ctx, paths[binaries.Ostiary], server.url, configuration)
+	if b.handler, err = role(ctx, "reviews", dir, ""); err != nil {
+		return nil, err
+	}
+	return b, b.startReviewer(ctx, paths[binaries.Ostiary], server.url, configuration)
 }
 
 // keys writes the servers' and the front proxy's certificates, and makes the users'.
@@ -100,9 +102,6 @@ func (b *bed) keys(authority *pki.Authority, users int) error {
 		if _, err := pair.Write(b.dir, one.name); err != nil {
 			return err
 		}
-	}
-	if err := b.callerKeys(); err != nil {
-		return err
 	}
 	for n := range users {
 		pair, err := authority.Issue(pki.Client(fmt.Sprintf("user-%d", n), "developers", "platform"))
@@ -145,48 +144,71 @@ func (b *bed) mint(ctx context.Context, users int) (gate.Object, error) {
 	}, nil
 }
 
-// startGate runs Ostiary with everything on: both mechanisms with every policy, group rules, access log, metrics. Reviews
-// are answered by another one, as mechanisms that are bound to networks refuse them.
-func (b *bed) startGate(ctx context.Context, path, server string, authentication gate.Object) error {
+// startGate runs Ostiary with everything on: both mechanisms with every policy, group rules, access log, metrics.
+func (b *bed) startGate(ctx context.Context, path, server string, authentication gate.Object) (proxy, error) {
 	file := func(name string) string { return filepath.Join(b.dir, name) }
-	networks := gate.Object{"allowedNetworks": []string{"127.0.0.0/8", "::1/128"}, "maxLifetime": "48h"}
-	anywhere := gate.Object{"maxLifetime": "48h"}
-	for _, one := range []struct {
-		into    *proxy
-		policy  gate.Object
-		reviews gate.Object
-	}{{&b.gate, networks, nil}, {&b.reviews, anywhere, b.reviewConfiguration()}} {
-		with := func(mechanism gate.Object) gate.Object {
-			maps.Copy(mechanism, one.policy)
-			return mechanism
-		}
-		config := gate.Object{
-			"listen": gate.Object{"limits": gate.Object{"streamsPerConnection": streams}},
-			"clusters": []any{gate.Object{
-				"name": "bench", "server": server, "certificateAuthorityFile": file(caFile),
-				"identity": gate.Object{"requestHeader": gate.Object{"certFile": file("front.crt"), "keyFile": file("front.key")}},
-			}},
-			"authentication": gate.Object{
-				"clientCertificate": with(gate.Object{"caFiles": []string{file(caFile)}}),
-				"jwt":               with(gate.Object{"configuration": authentication}),
-			},
-			"groupRules": []any{gate.Object{
-				"name": "on-call", "match": gate.Object{"users": []string{"user-1*", "oidc:user-1*"}}, "add": []string{"on-call"},
-			}},
-		}
-		if one.reviews != nil {
-			config["tokenReview"] = one.reviews
-		}
-		g, err := gate.Start(ctx, gate.Options{Ostiary: path, Config: config})
-		if err != nil {
-			return err
-		}
-		context.AfterFunc(ctx, func() { _ = g.Kill() })
-		*one.into = proxy{name: "ostiary", url: g.URL, ca: g.CA, pid: g.Process.PID()}
-		if one.reviews != nil {
-			one.into.url = g.ReviewURL
-		}
+	policy := func(mechanism gate.Object) gate.Object {
+		mechanism["allowedNetworks"] = []string{"127.0.0.0/8", "::1/128"}
+		mechanism["maxLifetime"] = "48h"
+		return mechanism
 	}
+	g, err := gate.Start(ctx, gate.Options{Ostiary: path, Dir: b.dir, Config: gate.Object{
+		"listen": gate.Object{"limits": gate.Object{"streamsPerConnection": streams}},
+		"clusters": []any{gate.Object{
+			"name": "bench", "server": server, "certificateAuthorityFile": file(caFile),
+			"identity": gate.Object{"requestHeader": gate.Object{"certFile": file("front.crt"), "keyFile": file("front.key")}},
+		}},
+		"authentication": gate.Object{
+			"clientCertificate": policy(gate.Object{"caFiles": []string{file(caFile)}}),
+			"jwt":               policy(gate.Object{"configuration": authentication}),
+		},
+		"groupRules": []any{gate.Object{
+			"name": "on-call", "match": gate.Object{"users": []string{"user-1*", "oidc:user-1*"}}, "add": []string{"on-call"},
+		}},
+	}})
+	if err != nil {
+		return proxy{}, err
+	}
+	context.AfterFunc(ctx, func() { _ = g.Kill() })
+	return proxy{name: "ostiary", url: g.URL, ca: g.CA, pid: g.Process.PID()}, nil
+}
+
+// startReviewer runs Ostiary as an API server's webhook, with policy, group rules, access log and metrics.
+func (b *bed) startReviewer(ctx context.Context, path, server string, authentication gate.Object) error {
+	callers, err := pki.NewAuthority("bench-callers-ca")
+	if err != nil {
+		return err
+	}
+	callersFile, err := callers.Write(b.dir, "callers-ca")
+	if err != nil {
+		return err
+	}
+	pair, err := callers.Issue(pki.Client("apiserver"))
+	if err != nil {
+		return err
+	}
+	b.caller = pair.TLS()
+	dir := filepath.Join(b.dir, "reviewer")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	file := func(name string) string { return filepath.Join(b.dir, name) }
+	g, err := gate.Start(ctx, gate.Options{Ostiary: path, Dir: dir, Config: gate.Object{
+		"clusters": []any{gate.Object{
+			"name": "bench", "server": server, "certificateAuthorityFile": file(caFile),
+			"identity": gate.Object{"requestHeader": gate.Object{"certFile": file("front.crt"), "keyFile": file("front.key")}},
+		}},
+		"authentication": gate.Object{"jwt": gate.Object{"configuration": authentication, "maxLifetime": "48h"}},
+		"groupRules":     []any{gate.Object{"name": "on-call", "match": gate.Object{"users": []string{"oidc:user-1*"}}, "add": []string{"on-call"}}},
+		"tokenReview": gate.Object{"callers": []any{gate.Object{
+			"name": "asking", "caFiles": []string{callersFile}, "allowedNames": []string{"apiserver"}, "mechanisms": []string{"jwt"},
+		}}},
+	}})
+	if err != nil {
+		return err
+	}
+	context.AfterFunc(ctx, func() { _ = g.Kill() })
+	b.reviewer = proxy{name: "ostiary", url: g.ReviewURL, ca: g.CA, pid: g.Process.PID()}
 	return nil
 }
 

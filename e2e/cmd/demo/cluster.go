@@ -189,6 +189,6 @@ func (w *world) webhookKubeconfig() (string, error) {
 		return "", err
 	}
 	access.Server += "/apis/authentication.k8s.io/v1/tokenreviews"
-	file := filepath.Join(w.dir, "webhook.kubeconfig")
+	file := filepath.Join(w.dir, "tokenreviews-of-other.kubeconfig")
 	return file, access.Write(file)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/certchain"
 	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/memo"
 )
 
 // rejectionHolds is how long a rejected certificate is not verified again on its connection. It keeps a client that
@@ -28,10 +29,16 @@ var ErrUID = errors.New("the subject's UID attribute is empty, not text, or stan
 
 // Mechanism verifies client certificates against one generation of CAs. It is immutable and safe for concurrent use;
 // a changed CA bundle makes a new Mechanism, and thereby voids all remembered verdicts.
-type Mechanism struct{ roots *x509.CertPool }
+type Mechanism struct {
+	roots *x509.CertPool
+	// shown are verdicts on certificates that balancers told of, by a digest of all that were sent.
+	shown *memo.Memo[[sha256.Size]byte, *verdict]
+}
 
 // New returns a mechanism that trusts roots. With no roots it answers "no credential" to everything (X509-2).
-func New(roots *x509.CertPool) *Mechanism { return &Mechanism{roots: roots} }
+func New(roots *x509.CertPool) *Mechanism {
+	return &Mechanism{roots: roots, shown: memo.New[[sha256.Size]byte, *verdict]()}
+}
 
 // verdict is what is remembered on a connection.
 type verdict struct {
@@ -43,14 +50,32 @@ type verdict struct {
 
 // Authenticate answers for the certificate of the request's connection.
 func (m *Mechanism) Authenticate(_ context.Context, r *authn.Request) authn.Answer {
-	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || m.roots == nil {
+	if len(r.Certificates) == 0 || m.roots == nil {
 		return authn.None()
+	}
+	if r.Relayed {
+		return m.relayed(r)
 	}
 	if v, ok := r.Conn.Verdict(authn.CertificateSlot).(*verdict); ok && v.by == m && !r.Now.Before(v.from) && !r.Now.After(v.until) {
 		return v.answer
 	}
-	v := m.verify(r.TLS.PeerCertificates, r.Now)
+	v := m.verify(r.Certificates, r.Now)
 	r.Conn.SetVerdict(authn.CertificateSlot, v)
+	return v.answer
+}
+
+// relayed answers for a certificate that a balancer told of. What a connection remembers would be another client's.
+func (m *Mechanism) relayed(r *authn.Request) authn.Answer {
+	digest, key := sha256.New(), [sha256.Size]byte{}
+	for _, certificate := range r.Certificates {
+		digest.Write(certificate.Raw) // DER says where it ends
+	}
+	digest.Sum(key[:0])
+	v, ok := m.shown.Get(key)
+	if !ok || r.Now.Before(v.from) || r.Now.After(v.until) {
+		v = m.verify(r.Certificates, r.Now)
+		m.shown.Put(key, v)
+	}
 	return v.answer
 }
 

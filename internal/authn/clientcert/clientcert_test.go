@@ -2,7 +2,6 @@ package clientcert_test
 
 import (
 	"crypto/sha256"
-	"crypto/tls"
 	"crypto/x509"
 	"encoding/asn1"
 	"encoding/hex"
@@ -25,7 +24,7 @@ var (
 
 // request is what the gateway hands over for a connection with these certificates.
 func request(conn *authn.Conn, certificates ...*x509.Certificate) *authn.Request {
-	return &authn.Request{TLS: &tls.ConnectionState{PeerCertificates: certificates}, Conn: conn, Now: time.Now()}
+	return &authn.Request{Certificates: certificates, Conn: conn, Now: time.Now()}
 }
 
 func TestRules(t *testing.T) {
@@ -141,5 +140,35 @@ func BenchmarkSeenConnection(b *testing.B) {
 		if mechanism.Authenticate(b.Context(), r).Outcome != authn.Accepted {
 			b.Fatal("refused")
 		}
+	}
+}
+
+// TestRelayedCertificates: many clients share a balancer's connection, and none is taken for another (G-10).
+func TestRelayedCertificates(t *testing.T) {
+	t.Parallel()
+	ca := testca.New(t, "users")
+	mechanism, conn := clientcert.New(ca.Pool()), new(authn.Conn)
+	ask := func(certificates ...*x509.Certificate) authn.Answer {
+		r := request(conn, certificates...)
+		r.Relayed = true
+		return mechanism.Authenticate(t.Context(), r)
+	}
+	alice, bob := ca.Issue(t, testca.Subject("alice")).Leaf, ca.Issue(t, testca.Subject("bob")).Leaf
+	forged := testca.New(t, "users").Issue(t, testca.Subject("alice")).Leaf
+	first := ask(alice)
+	if first.Outcome != authn.Accepted || first.Credential.Identity.Username != "alice" {
+		t.Fatalf("%+v", first)
+	}
+	if got := ask(bob); got.Outcome != authn.Accepted || got.Credential.Identity.Username != "bob" {
+		t.Errorf("%+v, want bob", got)
+	}
+	if got := ask(forged); got.Outcome != authn.Rejected {
+		t.Errorf("%+v, want a rejection", got)
+	}
+	if got := ask(); got.Outcome != authn.NoCredential {
+		t.Errorf("%+v, want no credential", got)
+	}
+	if again := ask(alice); again.Credential != first.Credential {
+		t.Error("the same certificate gave another credential")
 	}
 }

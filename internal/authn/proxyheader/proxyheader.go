@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"maps"
 	"net/http"
 	"net/url"
@@ -66,8 +65,9 @@ type verdict struct {
 // Authenticate answers for the headers that came with the request. A client certificate that is no proxy's is rejected
 // even where there are no headers (RH-2, CHAIN-5); the mechanisms after this one are asked all the same.
 func (m *Mechanism) Authenticate(_ context.Context, r *authn.Request) authn.Answer {
-	if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 || m.config.Roots == nil {
-		return authn.None() // RH-1
+	if len(r.Certificates) == 0 || r.Relayed || m.config.Roots == nil {
+		// RH-1. A balancer that passes certificates on is not believed to pass headers on unchanged.
+		return authn.None()
 	}
 	proxy, err := m.proxy(r)
 	if err != nil {
@@ -102,7 +102,7 @@ func (m *Mechanism) proxy(r *authn.Request) (name string, err error) {
 	if v, ok := r.Conn.Verdict(authn.ProxySlot).(*verdict); ok && v.by == m && !r.Now.Before(v.from) && !r.Now.After(v.until) {
 		return v.proxy, v.err
 	}
-	v := m.verify(r.TLS.PeerCertificates, r.Now)
+	v := m.verify(r.Certificates, r.Now)
 	r.Conn.SetVerdict(authn.ProxySlot, v)
 	return v.proxy, v.err
 }
@@ -164,29 +164,29 @@ func extra(h http.Header, prefixes []string) map[string][]string {
 	return all
 }
 
-// keyOf digests an assertion, each part after its length, so that no two give the same input.
-func keyOf(proxy string, id *identity.Identity) (key assertionKey) {
-	digest := sha256.New()
-	write(digest, proxy, id.Username, id.UID)
-	write(digest, id.Groups...)
-	for _, name := range slices.Sorted(maps.Keys(id.Extra)) {
-		write(digest, name)
-		write(digest, id.Extra[name]...)
+// keyBytes is the length of assertions that are digested without an allocation.
+const keyBytes = 1024
+
+// keyOf digests an assertion, each list after its length and each part after its own, so that no two give the same input.
+func keyOf(proxy string, id *identity.Identity) assertionKey {
+	var stack [keyBytes]byte
+	input := appendParts(stack[:0], proxy, id.Username, id.UID)
+	input = appendParts(input, id.Groups...)
+	if len(id.Extra) > 0 {
+		for _, name := range slices.Sorted(maps.Keys(id.Extra)) {
+			input = appendParts(appendParts(input, name), id.Extra[name]...)
+		}
 	}
-	digest.Sum(key[:0])
-	return key
+	return sha256.Sum256(input)
 }
 
-// write adds a list: its length, then each part after its own.
-func write(digest hash.Hash, parts ...string) {
-	var length [8]byte
-	binary.BigEndian.PutUint64(length[:], uint64(len(parts)))
-	digest.Write(length[:])
+// appendParts adds a list.
+func appendParts(input []byte, parts ...string) []byte {
+	input = binary.BigEndian.AppendUint64(input, uint64(len(parts)))
 	for _, part := range parts {
-		binary.BigEndian.PutUint64(length[:], uint64(len(part)))
-		digest.Write(length[:])
-		digest.Write([]byte(part))
+		input = append(binary.BigEndian.AppendUint64(input, uint64(len(part))), part...)
 	}
+	return input
 }
 
 var _ authn.Mechanism = (*Mechanism)(nil)

@@ -1,7 +1,6 @@
 package proxyheader_test
 
 import (
-	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"net/http"
@@ -27,7 +26,7 @@ func standard(roots *x509.CertPool, names ...string) proxyheader.Config {
 }
 
 func request(asserted http.Header, certificates ...*x509.Certificate) *authn.Request {
-	return &authn.Request{TLS: &tls.ConnectionState{PeerCertificates: certificates}, Conn: new(authn.Conn), Asserted: asserted, Now: time.Now()}
+	return &authn.Request{Certificates: certificates, Conn: new(authn.Conn), Asserted: asserted, Now: time.Now()}
 }
 
 // headers makes headers under their names exactly as given, as HTTP/2 and raw clients send them.
@@ -102,6 +101,21 @@ func TestProxyHeaderNeedsNamesG31(t *testing.T) {
 	config.AnyName = true
 	if got := proxyheader.New(config).Authenticate(t.Context(), request(headers("X-Remote-User", "bob"), anybody)); got.Outcome != authn.Accepted {
 		t.Errorf("the twin is refused: %v", got.Cause)
+	}
+}
+
+// TestBehindBalancers: a certificate that a balancer told of proves no proxy; the twin is a direct connection.
+func TestBehindBalancers(t *testing.T) {
+	t.Parallel()
+	ca := testca.New(t, "proxies")
+	r := request(headers("X-Remote-User", "bob"), ca.Issue(t, testca.Subject("front-proxy")).Leaf)
+	mechanism := proxyheader.New(standard(ca.Pool(), "front-proxy"))
+	if got := mechanism.Authenticate(t.Context(), r); got.Outcome != authn.Accepted {
+		t.Errorf("the twin is refused: %v", got.Cause)
+	}
+	r.Relayed = true
+	if got := mechanism.Authenticate(t.Context(), r); got.Outcome != authn.NoCredential {
+		t.Errorf("%+v, want no credential", got)
 	}
 }
 

@@ -61,6 +61,13 @@ func (c *cluster) SecretMetadata(context.Context, string, string) (*metav1.Objec
 	return c.metadata, nil
 }
 
+// change does something to the cluster while nobody asks it.
+func (c *cluster) change(what func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	what()
+}
+
 func (c *cluster) questions() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -254,7 +261,7 @@ func TestDeadTokensAreRemembered(t *testing.T) {
 		if again := ask(t, m, token); again.Credential != first.Credential || c.questions() != 1 {
 			t.Errorf("asked %d times, the same credential %v", c.questions(), again.Credential == first.Credential)
 		}
-		c.status.Authenticated = false
+		c.change(func() { c.status.Authenticated = false })
 		time.Sleep(11 * time.Second) //nolint:forbidigo // the bubble's own clock
 		for range 3 {
 			if got := ask(t, m, token); got.Outcome != authn.Rejected {
@@ -265,13 +272,13 @@ func TestDeadTokensAreRemembered(t *testing.T) {
 			t.Errorf("a dead token was asked about %d times in a second", c.questions()-1)
 		}
 		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's own clock
-		c.status.Authenticated, c.err = true, errors.New("down")
+		c.change(func() { c.status.Authenticated, c.err = true, errors.New("down") })
 		for range 2 {
 			if got := ask(t, m, token); !got.Failed {
 				t.Errorf("%+v, want a technical failure", got)
 			}
 		}
-		c.err = nil
+		c.change(func() { c.err = nil })
 		if got := ask(t, m, token); got.Outcome != authn.Accepted {
 			t.Errorf("refused after an outage: %v", got.Cause)
 		}
@@ -339,6 +346,13 @@ func (p *published) Document(context.Context, string) ([]byte, error) {
 	return json.Marshal(p.set)
 }
 
+// change does something to the document while nobody reads it.
+func (p *published) change(what func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	what()
+}
+
 // TestClusterKeys: keys come from the cluster, unknown ids cannot make it fetch at will, and the last good keys stay.
 func TestClusterKeys(t *testing.T) {
 	t.Parallel()
@@ -356,15 +370,19 @@ func TestClusterKeys(t *testing.T) {
 				t.Fatal("found a key that is not there")
 			}
 		}
-		if p.fetched > 2 {
-			t.Errorf("fetched %d times for unknown ids at once", p.fetched)
-		}
-		p.set.Keys = append(p.set.Keys, jose.JSONWebKey{Key: keys().ec.key.Public(), KeyID: "b", Use: "sig"})
+		p.change(func() {
+			if p.fetched > 2 {
+				t.Errorf("fetched %d times for unknown ids at once", p.fetched)
+			}
+		})
+		p.change(func() {
+			p.set.Keys = append(p.set.Keys, jose.JSONWebKey{Key: keys().ec.key.Public(), KeyID: "b", Use: "sig"})
+		})
 		time.Sleep(11 * time.Second) //nolint:forbidigo // the bubble's own clock
 		if len(k.Find(ctx, "b")) != 1 {
 			t.Error("a new key is not found")
 		}
-		p.err = errors.New("down")
+		p.change(func() { p.err = errors.New("down") })
 		time.Sleep(10 * time.Minute) //nolint:forbidigo // the bubble's own clock
 		if len(k.Find(ctx, "a")) != 1 {
 			t.Error("the last good keys are gone")

@@ -92,14 +92,14 @@ func (c *converter) notTaken() {
 	f := c.flags
 	var missing []string
 	if f.requestHeaderCAFile != "" {
-		missing = append(missing, "headers of other authenticating proxies (--requestheader-client-ca-file), such as the aggregation layer's")
+		missing = append(missing, "headers of other authenticating proxies (--requestheader-client-ca-file), such as the aggregation layer's: authentication.proxyHeader takes them, from a CA of its own")
 	}
-	missing = append(missing, "ServiceAccount tokens, so pods and controllers that would call through Ostiary")
+	missing = append(missing, "ServiceAccount tokens, so pods and controllers that would call through Ostiary: clusters[].access with serviceAccounts, and authentication.tokenRequest, take them")
 	if f.bootstrapTokens {
-		missing = append(missing, "bootstrap tokens (--enable-bootstrap-token-auth), so nodes that join through Ostiary")
+		missing = append(missing, "bootstrap tokens (--enable-bootstrap-token-auth), so nodes that join through Ostiary: clusters[].access and authentication.bootstrapToken take them")
 	}
 	if f.webhookConfigFile != "" {
-		missing = append(missing, "tokens that a webhook judges (--authentication-token-webhook-config-file)")
+		missing = append(missing, "tokens that a webhook judges (--authentication-token-webhook-config-file): authentication.webhook takes the same file, unless that webhook is Ostiary itself")
 	}
 	for _, what := range missing {
 		c.warn("not taken over: %s: callers with these credentials will get 401 through Ostiary", what)

@@ -60,7 +60,7 @@ G-04: people should come from an external source such as OpenID Connect. G-13: c
 		c.anonymous(written)
 	}
 	if written.ClientCertificate == nil && written.StaticToken == nil && written.JWT == nil && written.Anonymous == nil {
-		return errors.New("these flags turn on no mechanism that Ostiary has (--client-ca-file, --token-auth-file, --authentication-config, --oidc-*, --anonymous-auth): nobody could come in")
+		return errors.New("these flags turn on no mechanism that is taken over (--client-ca-file, --token-auth-file, --authentication-config, --oidc-*, --anonymous-auth): nobody could come in")
 	}
 	return nil
 }

@@ -61,8 +61,8 @@ func TestConvertRefuses(t *testing.T) {
 		{"certificate without key", "--client-ca-file=/ca.crt --tls-cert-file=/a.crt --proxy-client-key-file=/b.key", []string{"--tls-private-key-file go together", "--proxy-client-key-file go together"}},
 		{"address that is none", "--client-ca-file=/ca.crt --bind-address=localhost --advertise-address=10.0.0.1:6443", []string{"--bind-address", "--advertise-address"}},
 		{"port out of range", "--client-ca-file=/ca.crt --secure-port=0", []string{"from 1 to 65535"}},
-		{"no mechanism at all", "--anonymous-auth=false --service-account-issuer=https://a", []string{"no mechanism that Ostiary has"}},
-		{"ANON-2: anonymous as the only mechanism with AlwaysAllow", "--anonymous-auth=true", []string{"no mechanism that Ostiary has"}},
+		{"no mechanism at all", "--anonymous-auth=false --service-account-issuer=https://a", []string{"no mechanism that is taken over"}},
+		{"ANON-2: anonymous as the only mechanism with AlwaysAllow", "--anonymous-auth=true", []string{"no mechanism that is taken over"}},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			result, err := fromapiserver.Convert([]byte(strings.ReplaceAll(row.input, "DIR", dir)), os.ReadFile)
