@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/secret"
@@ -140,11 +141,12 @@ func (c *Chain) Decide(ctx context.Context, r *Request) Decision {
 	return d
 }
 
-// DecideToken asks the token mechanisms about a bare token, as a TokenReview brings one, and then policy. An empty token is
-// no credential: anonymous access is not for others to hand out (TR-3).
+// DecideToken asks the token mechanisms about a bare token, as a TokenReview brings one, and then policy. The token is
+// judged exactly as it is: who asks has taken it out of a header already. One that is empty or blank is no credential, as
+// anonymous access is not for others to hand out (TR-3).
 func (c *Chain) DecideToken(ctx context.Context, r *Request, token secret.String) Decision {
 	var d Decision
-	if token.IsEmpty() {
+	if strings.TrimSpace(token.Reveal()) == "" {
 		d.Reason, d.Cause = ReasonNoCredential, ErrNoCredential
 		return d
 	}

@@ -28,7 +28,7 @@ func (c *checker) configuration(written *Configuration) *Checked {
 	checked.Clusters = c.clusters(field.NewPath("clusters"), written.Clusters, checked)
 	c.clusterTokens(field.NewPath("authentication"), &written.Authentication, checked)
 	checked.TokenRequests = c.tokenRequests(field.NewPath("tokenRequests"), written.TokenRequests)
-	checked.TokenReview = c.tokenReview(field.NewPath("tokenReview"), written.TokenReview, checked, written.Authentication.mechanisms())
+	checked.TokenReview = c.tokenReview(field.NewPath("tokenReview"), written, checked)
 	checked.GroupRules = c.groupRules(field.NewPath("groupRules"), written)
 	checked.Tracing = c.tracing(field.NewPath("tracing"), written.Tracing)
 	checked.AccessLog = c.accessLog(field.NewPath("accessLog"), written.AccessLog)

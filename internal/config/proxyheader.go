@@ -88,8 +88,8 @@ func (c *checker) proxyHeader(p *field.Path, written *ProxyHeader, users *Checke
 		return nil
 	}
 	checked.Authorities = *authorities
-	if users != nil && shareKey(authorities, &users.Authorities) {
-		c.invalid(at, written.CAFiles, "shares a key with authentication.clientCertificate.caFiles: then a user's certificate could be a proxy's, and its bearer anybody; use a CA of its own for proxies")
+	if users != nil && related(authorities, &users.Authorities) {
+		c.invalid(at, written.CAFiles, "is, signed or was signed by a CA of authentication.clientCertificate.caFiles: then a user's certificate could be a proxy's, and its bearer anybody; use a CA of its own for proxies")
 	}
 	return checked
 }

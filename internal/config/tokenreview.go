@@ -55,11 +55,19 @@ func reviewable() []identity.Mechanism {
 	return []identity.Mechanism{identity.StaticToken, identity.JWT, identity.Webhook}
 }
 
-func (c *checker) tokenReview(p *field.Path, written *TokenReview, all *Checked, on []identity.Mechanism) *CheckedTokenReview {
+func (c *checker) tokenReview(p *field.Path, all *Configuration, parts *Checked) *CheckedTokenReview {
+	written := all.TokenReview
 	if written == nil {
 		return nil
 	}
-	c.address(p.Child("address"), written.Address)
+	if at := p.Child("address"); c.address(at, written.Address) {
+		c.ownAddress(at, written.Address, "listen", all.Listen.Address)
+		if all.Admin != nil {
+			c.ownAddress(at, written.Address, "admin", all.Admin.Address)
+		}
+	}
+	on := all.Authentication.mechanisms()
+	c.warnUnreachable(p.Child("callers"), written, parts)
 	checked := &CheckedTokenReview{Address: written.Address}
 	if pair := c.serverPair(p.Child("tls"), written.TLS); pair != nil {
 		checked.TLS = *pair
@@ -70,18 +78,40 @@ func (c *checker) tokenReview(p *field.Path, written *TokenReview, all *Checked,
 	}
 	for i := range written.Callers {
 		at := callers.Index(i)
-		caller := c.caller(at, &written.Callers[i], all, on)
+		caller := c.caller(at, &written.Callers[i], parts, on)
 		for _, other := range checked.Callers {
 			if other.Name == caller.Name {
 				c.duplicate(at.Child("name"), caller.Name, "each caller needs a name of its own")
 			}
-			if shareKey(&other.Authorities, &caller.Authorities) && sharesName(other.AllowedNames, caller.AllowedNames) {
-				c.invalid(at, field.OmitValueType{}, "cannot be told from caller %s: both have the same CA and common name", other.Name)
+			if related(&other.Authorities, &caller.Authorities) && sharesName(other.AllowedNames, caller.AllowedNames) {
+				c.invalid(at, field.OmitValueType{}, "cannot be told from caller %s: both have the same CA, or one that signed the other, and the same common name", other.Name)
 			}
 		}
 		checked.Callers = append(checked.Callers, caller)
 	}
 	return checked
+}
+
+func (c *checker) ownAddress(p *field.Path, written, section, taken string) {
+	if addressesCollide(written, taken) {
+		c.invalid(p, written, "is also %s.address (%s); give the listener for reviews a port of its own", section, taken)
+	}
+}
+
+// warnUnreachable warns of mechanisms that refuse every token which an API server asks about.
+func (c *checker) warnUnreachable(p *field.Path, written *TokenReview, parts *Checked) {
+	restricted := map[identity.Mechanism]bool{
+		identity.StaticToken: parts.StaticToken != nil && len(parts.StaticToken.AllowedNetworks) > 0,
+		identity.JWT:         parts.JWT != nil && len(parts.JWT.AllowedNetworks) > 0,
+		identity.Webhook:     parts.Webhook != nil && len(parts.Webhook.AllowedNetworks) > 0,
+	}
+	for i := range written.Callers {
+		for j, name := range written.Callers[i].Mechanisms {
+			if restricted[identity.Mechanism(name)] {
+				c.warn(p.Index(i).Child("mechanisms").Index(j), "a review does not say where its token comes from, so authentication.%s.allowedNetworks refuses all of this caller's; remove one of the two", name)
+			}
+		}
+	}
 }
 
 func (c *checker) caller(p *field.Path, written *Caller, all *Checked, on []identity.Mechanism) CheckedCaller {
@@ -122,10 +152,27 @@ func (c *checker) caller(p *field.Path, written *Caller, all *Checked, on []iden
 		return checked
 	}
 	checked.Authorities = *authorities
-	if users := all.ClientCertificate; users != nil && shareKey(authorities, &users.Authorities) {
-		c.invalid(files, written.CAFiles, "shares a key with authentication.clientCertificate.caFiles: then a user's certificate could pass for an API server's; use another CA")
+	if users := all.ClientCertificate; users != nil && related(authorities, &users.Authorities) {
+		c.invalid(files, written.CAFiles, "is, signed or was signed by a CA of authentication.clientCertificate.caFiles: then a user's certificate could pass for an API server's; use another CA")
 	}
 	return checked
+}
+
+// related reports whether one certificate could chain to both bundles: they have a key in common, or a CA of one has
+// signed a CA of the other.
+func related(a, b *Bundle) bool {
+	return shareKey(a, b) || hasSigned(a, b) || hasSigned(b, a)
+}
+
+func hasSigned(a, b *Bundle) bool {
+	for _, parent := range a.Certificates {
+		for _, child := range b.Certificates {
+			if child.CheckSignatureFrom(parent) == nil {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func sharesName(a, b []string) bool {

@@ -21,6 +21,8 @@ type Metrics struct {
 
 	requests    *prometheus.CounterVec
 	duration    *prometheus.HistogramVec
+	reviews     *prometheus.CounterVec
+	reviewTime  *prometheus.HistogramVec
 	streams     *prometheus.GaugeVec
 	refused     prometheus.Counter
 	reloads     *prometheus.CounterVec
@@ -44,6 +46,16 @@ func New(version string) *Metrics {
 			// From below the gate's own share to the API server's own deadline of a minute.
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
 		}, []string{"cluster", "verdict"}),
+		reviews: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "ostiary_token_reviews_total",
+			Help: "Tokens that API servers asked about, by caller, mechanism, verdict, reason and status code.",
+		}, []string{"caller", "mechanism", "verdict", "reason", "code"}),
+		reviewTime: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "ostiary_token_review_duration_seconds",
+			Help: "Time from a review's arrival to the end of its answer, by caller and verdict.",
+			// From a token seen before to the 30 seconds after which kube-apiserver gives up.
+			Buckets: []float64{.00005, .0001, .00025, .0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+		}, []string{"caller", "verdict"}),
 		streams: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "ostiary_streams",
 			Help: "Long-running requests under way (watch, exec, attach, port-forward, logs), by cluster.",
@@ -80,23 +92,27 @@ func New(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
-		m.requests, m.duration, m.streams, m.refused, m.reloads, m.reloaded, m.expiration, m.clusterUp, m.credentials,
+		m.requests, m.duration, m.reviews, m.reviewTime, m.streams, m.refused, m.reloads, m.reloaded, m.expiration, m.clusterUp, m.credentials,
 	)
 	return m
 }
 
 // Record implements accesslog.Sink.
 func (m *Metrics) Record(e *accesslog.Event) {
-	if e.Kind == accesslog.StreamStart {
+	switch e.Kind {
+	case accesslog.StreamStart:
 		m.streams.WithLabelValues(e.Cluster).Inc()
 		return
-	}
-	if e.Kind == accesslog.StreamEnd {
+	case accesslog.Review:
+		m.reviewTime.WithLabelValues(e.Cluster, string(e.Verdict)).Observe(e.Duration.Seconds())
+		m.reviews.WithLabelValues(e.Cluster, e.Mechanism, string(e.Verdict), e.Reason, code(e.Status)).Inc()
+	case accesslog.StreamEnd:
 		m.streams.WithLabelValues(e.Cluster).Dec()
-	} else {
+		m.requests.WithLabelValues(e.Cluster, e.Mechanism, string(e.Verdict), e.Reason, code(e.Status)).Inc()
+	case accesslog.Request:
 		m.duration.WithLabelValues(e.Cluster, string(e.Verdict)).Observe(e.Duration.Seconds())
+		m.requests.WithLabelValues(e.Cluster, e.Mechanism, string(e.Verdict), e.Reason, code(e.Status)).Inc()
 	}
-	m.requests.WithLabelValues(e.Cluster, e.Mechanism, string(e.Verdict), e.Reason, code(e.Status)).Inc()
 	m.credentials.WithLabelValues(e.Mechanism, e.Reason).Inc()
 }
 

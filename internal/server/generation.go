@@ -151,6 +151,12 @@ func (a *assembly) reviews(admitter *policy.Policy) (*tokenreview.State, error) 
 	}
 	callers := make([]tokenreview.Caller, 0, len(a.callers))
 	for _, one := range a.callers {
+		for _, step := range one.chain.Tokens {
+			// A review does not say what the token is for, and its answer lets it do everything.
+			if admitter.Confines(step.Name) {
+				return nil, fmt.Errorf("tokenReview.callers: %s: credentials of mechanism %s are for certain requests only", one.caller.Name, step.Name)
+			}
+		}
 		one.chain.Admitter = admitter
 		chain, err := authn.New(one.chain)
 		if err != nil {

@@ -3,7 +3,6 @@ package server
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"log"
 	"log/slog"
@@ -13,6 +12,14 @@ import (
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
+)
+
+const (
+	// maxReviewConnections bounds the open connections of each source; kube-apiserver uses one, over HTTP/2.
+	maxReviewConnections = 100
+	// maxReviewHeaderBytes bounds a review's headers, of which kube-apiserver sends a few short ones: the token is in the
+	// body.
+	maxReviewHeaderBytes = 32 << 10
 )
 
 // reviews is the listener where API servers ask about tokens. A nil one does nothing.
@@ -32,9 +39,11 @@ func (s *Server) newReviews(ctx, life context.Context, checked *config.CheckedTo
 	}
 	s.logger.Info("listening", slog.String("listener", "tokenReview"), slog.String("address", listener.Addr().String()))
 	current := func() *tls.Config { return s.current.Load().reviewTLS }
-	return &reviews{listener: tls.NewListener(listener, tlspolicy.Reloading(current)), server: &http.Server{
-		Handler: s.reviewer, BaseContext: func(net.Listener) context.Context { return life }, ConnContext: authn.ConnContext,
+	return &reviews{listener: s.bounded(listener, maxReviewConnections), server: &http.Server{
+		Handler: s.tracing.Handler(s.reviewer), BaseContext: func(net.Listener) context.Context { return life }, ConnContext: authn.ConnContext,
+		TLSConfig:         tlspolicy.Reloading(current),
 		ReadHeaderTimeout: headerTimeout, IdleTimeout: idleTimeout,
+		MaxHeaderBytes: maxReviewHeaderBytes, DisableGeneralOptionsHandler: true,
 		HTTP2:    &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 		ErrorLog: log.New(serverLog{s.logger}, "", 0),
 	}}, nil
@@ -45,10 +54,7 @@ func (r *reviews) serve() error {
 	if r == nil {
 		return nil
 	}
-	if err := r.server.Serve(r.listener); !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return serveUntilClosed(r.server, r.listener)
 }
 
 // close lets reviews under way end, until ctx does.

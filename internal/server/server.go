@@ -118,10 +118,7 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 	if err != nil {
 		return fmt.Errorf("listen.address: %w", err)
 	}
-	s.limiter = gateway.NewListener(listener, checked.Listen.Limits.ConnectionsPerSource, func(source netip.Addr) {
-		s.metrics.ConnectionRefused()
-		s.logger.Warn("connection refused: its source has too many open", slog.String("source", source.String()))
-	})
+	s.limiter = s.bounded(listener, checked.Listen.Limits.ConnectionsPerSource)
 	s.limiter.SetRelays(checked.Listen.Balancers.ProxyProtocolFrom)
 	s.logger.Info("listening", slog.String("listener", "gate"), slog.String("address", listener.Addr().String()))
 	admin, err := s.newAdmin(ctx, checked.Admin)
@@ -148,6 +145,14 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 		return s.drain(ctx, gate, asked, checked.Listen.DrainTimeout)
 	})
 	return group.Wait()
+}
+
+// bounded bounds the connections that each source may have open at a listener.
+func (s *Server) bounded(listener net.Listener, limit int) *gateway.Listener {
+	return gateway.NewListener(listener, limit, func(source netip.Addr) {
+		s.metrics.ConnectionRefused()
+		s.logger.Warn("connection refused: its source has too many open", slog.String("source", source.String()))
+	})
 }
 
 // gateServer is the HTTP server of the data path.

@@ -5,11 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
 	"sync"
+	"unicode/utf8"
 
 	kjson "sigs.k8s.io/json"
 
@@ -47,7 +47,10 @@ func read(w http.ResponseWriter, r *http.Request) (*review, int, error) {
 		buffer.Reset()
 		buffers.Put(buffer)
 	}()
-	if _, err := io.Copy(buffer, http.MaxBytesReader(w, r.Body, maxReviewBytes)); err != nil {
+	if length := r.ContentLength; 0 < length && length <= maxReviewBytes {
+		buffer.Grow(int(length) + bytes.MinRead) // grown later, what was read would be left behind in a smaller one
+	}
+	if _, err := buffer.ReadFrom(http.MaxBytesReader(w, r.Body, maxReviewBytes)); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, http.StatusRequestEntityTooLarge, fmt.Errorf("a review has %d bytes at most", maxReviewBytes)
 		}
@@ -67,8 +70,35 @@ var (
 )
 
 // parse reads a TokenReview as Kubernetes does, by the exact names of its members; members that are not known are passed
-// over, those that stand there twice are refused.
+// over, those that stand there twice are refused, and so are bytes that are no UTF-8, which would be replaced silently.
 func parse(body []byte) (*review, error) {
+	found, plain := scan(body)
+	if !plain {
+		return parseAny(body)
+	}
+	version, ok := versionOf(string(found.kind), string(found.apiVersion))
+	if !ok {
+		return nil, errVersion
+	}
+	return &review{APIVersion: version, Token: secret.New(string(found.token)), Audiences: found.audiences}, nil
+}
+
+// versionOf gives a version's name, and whether it is one that is answered.
+func versionOf(written, apiVersion string) (version string, ok bool) {
+	switch {
+	case written != kind:
+		return "", false
+	case apiVersion == v1:
+		return v1, true
+	case apiVersion == v1beta1:
+		return v1beta1, true
+	default:
+		return "", false
+	}
+}
+
+// parseAny is parse for a body of whatever form.
+func parseAny(body []byte) (*review, error) {
 	var written struct {
 		APIVersion string `json:"apiVersion"`
 		Kind       string `json:"kind"`
@@ -78,13 +108,14 @@ func parse(body []byte) (*review, error) {
 		} `json:"spec"`
 	}
 	strict, err := kjson.UnmarshalStrict(body, &written, kjson.DisallowDuplicateFields)
-	if err != nil || len(strict) > 0 {
+	if err != nil || len(strict) > 0 || !utf8.Valid(body) {
 		return nil, errJSON
 	}
-	if written.Kind != kind || written.APIVersion != v1 && written.APIVersion != v1beta1 {
+	version, ok := versionOf(written.Kind, written.APIVersion)
+	if !ok {
 		return nil, errVersion
 	}
-	return &review{APIVersion: written.APIVersion, Token: secret.New(written.Spec.Token), Audiences: written.Spec.Audiences}, nil
+	return &review{APIVersion: version, Token: secret.New(written.Spec.Token), Audiences: written.Spec.Audiences}, nil
 }
 
 // failure is all that a caller is told of a technical failure. With it, kube-apiserver asks again (CACHE-5).
@@ -102,9 +133,16 @@ func (s *Server) answer(w http.ResponseWriter, version string, d *authn.Decision
 	case d.Admitted():
 		buffer.WriteString(`"authenticated":true,"user":`)
 		buffer.Write(s.user(d.Identity))
+		for i, audience := range d.Audiences {
+			if i == 0 {
+				buffer.WriteString(`,"audiences":[`)
+			} else {
+				buffer.WriteByte(',')
+			}
+			quote(buffer, audience)
+		}
 		if len(d.Audiences) > 0 {
-			buffer.WriteString(`,"audiences":`)
-			encode(buffer, d.Audiences)
+			buffer.WriteByte(']')
 		}
 	case d.Reason == authn.ReasonFailed:
 		buffer.WriteString(`"authenticated":false,"error":"` + failure + `"`)
@@ -139,6 +177,19 @@ func (s *Server) user(id *identity.Identity) []byte {
 	encoded := bytes.TrimRight(buffer.Bytes(), "\n")
 	s.users.Put(key, encoded)
 	return encoded
+}
+
+// quote writes a JSON string. Plain ASCII, which audiences nearly always are, is copied.
+func quote(buffer *bytes.Buffer, text string) {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			encode(buffer, text)
+			return
+		}
+	}
+	buffer.WriteByte('"')
+	buffer.WriteString(text)
+	buffer.WriteByte('"')
 }
 
 // encode writes a value of strings, lists and maps, which cannot fail.

@@ -87,8 +87,21 @@ func New(sink accesslog.Sink) *Server {
 	return &Server{sink: sink, users: memo.New[userKey, []byte]()}
 }
 
-// Use makes the server answer by state from the next review on.
-func (s *Server) Use(state *State) { s.state.Store(state) }
+// Use makes the server answer by state from the next review on; a nil state answers nobody. The state is the server's
+// from then on. Callers that had their name before go on with their count of reviews under way. It must not be called
+// concurrently with itself.
+func (s *Server) Use(state *State) {
+	if before := s.state.Load(); before != nil && state != nil {
+		for _, caller := range state.callers {
+			for _, known := range before.callers {
+				if known.Name == caller.Name {
+					caller.slots = known.slots
+				}
+			}
+		}
+	}
+	s.state.Store(state)
+}
 
 // ServeHTTP answers one review.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -96,6 +109,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	caller, err := s.caller(r, began)
 	switch {
 	case err != nil:
+		w.Header().Set("Connection", "close") // over HTTP/2 too: nobody vouched for this client (attack 81)
 		s.refuse(w, r, began, caller, http.StatusForbidden, err)
 		return
 	case r.URL.Path != Path:
@@ -146,6 +160,7 @@ type verdict struct {
 var (
 	errNoCertificate = errors.New("no client certificate was presented")
 	errStranger      = errors.New("the client certificate is no caller's")
+	errTwoCallers    = errors.New("the client certificate is that of more than one caller")
 )
 
 // caller tells who asks by the connection's certificate alone (G-28).
@@ -163,17 +178,27 @@ func (s *Server) caller(r *http.Request, now time.Time) (*Caller, error) {
 	return v.caller, v.err
 }
 
+// identify looks for the one caller whose certificate was presented. One that two callers could have presented is
+// nobody's: whoever stands first in the configuration must not be who is believed (attack 44).
 func (s *State) identify(presented []*x509.Certificate, now time.Time) *verdict {
+	var found *verdict
 	errs := []error{errStranger}
 	for _, caller := range s.callers {
 		if !slices.Contains(caller.AllowedNames, presented[0].Subject.CommonName) {
 			continue
 		}
 		from, until, err := certchain.Verify(presented, caller.Roots, now)
-		if err == nil {
-			return &verdict{by: s, caller: caller, from: from, until: until}
+		switch {
+		case err != nil:
+			errs = append(errs, err)
+		case found != nil:
+			return &verdict{by: s, err: errTwoCallers, from: now, until: now.Add(rejectionHolds)}
+		default:
+			found = &verdict{by: s, caller: caller, from: from, until: until}
 		}
-		errs = append(errs, err)
+	}
+	if found != nil {
+		return found
 	}
 	return &verdict{by: s, err: errors.Join(errs...), from: now, until: now.Add(rejectionHolds)}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ostiary/ostiary/internal/accesslog"
 	"github.com/ostiary/ostiary/internal/authn"
@@ -127,9 +128,9 @@ func (s *setup) post(t *testing.T, client *http.Client, body string) (int, strin
 }
 
 func review(version, token string, audiences ...string) string {
-	body, _ := json.Marshal(map[string]any{
-		"apiVersion": "authentication.k8s.io/" + version, "kind": "TokenReview", "metadata": map[string]any{"creationTimestamp": nil},
-		"spec": map[string]any{"token": token, "audiences": audiences},
+	body, _ := json.Marshal(&authenticationv1.TokenReview{
+		TypeMeta: metav1.TypeMeta{Kind: "TokenReview", APIVersion: "authentication.k8s.io/" + version},
+		Spec:     authenticationv1.TokenReviewSpec{Token: token, Audiences: audiences},
 	})
 	return string(body)
 }
