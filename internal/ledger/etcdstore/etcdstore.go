@@ -1,0 +1,152 @@
+// Package etcdstore keeps the ledger in etcd. It is the one importer of etcd.
+//
+// The etcd runs in this process: a single member, an in-process client and no socket at all. Nothing on the machine can
+// ask it but this process, and its folder is closed to everyone else.
+package etcdstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
+	clientv3 "go.etcd.io/etcd/client/v3"
+
+	"github.com/ostiary/ostiary/internal/ledger"
+)
+
+const (
+	// pageSize bounds one answer of a listing, far below what gRPC carries.
+	pageSize = 1000
+	// successor makes of a key the least one that is greater.
+	successor = "\x00"
+)
+
+// Store is a ledger.Store below a prefix of etcd. Close it when done. It is safe for concurrent use.
+type Store struct {
+	client *clientv3.Client
+	prefix string
+	close  func()
+}
+
+var _ ledger.Store = (*Store)(nil)
+
+// Close ends the store. Watches end with an error.
+func (s *Store) Close() { s.close() }
+
+// List implements ledger.Store.
+func (s *Store) List(ctx context.Context, prefix string, each func(ledger.Record) error) (int64, error) {
+	from, end, revision := s.prefix+prefix, clientv3.GetPrefixRangeEnd(s.prefix+prefix), int64(0)
+	for {
+		answer, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
+		if err != nil {
+			return 0, fault("list", err)
+		}
+		if revision == 0 {
+			revision = answer.Header.GetRevision() // all pages are of the first one's revision
+		}
+		for _, kv := range answer.Kvs {
+			if err := each(s.record(kv)); err != nil {
+				return 0, err
+			}
+			from = string(kv.GetKey()) + successor
+		}
+		if !answer.More {
+			return revision, nil
+		}
+	}
+}
+
+// Watch implements ledger.Store.
+func (s *Store) Watch(ctx context.Context, prefix string, after int64, each func(ledger.Change) error) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	answers := s.client.Watch(ctx, s.prefix+prefix, clientv3.WithPrefix(), clientv3.WithRev(after+1), clientv3.WithFragment())
+	var change ledger.Change
+	for answer := range answers {
+		if err := answer.Err(); err != nil {
+			return fault("watch", err)
+		}
+		for _, event := range answer.Events {
+			record := s.record(event.Kv) // without a value where it was deleted
+			if change.Revision != record.Revision && len(change.Records) > 0 {
+				if err := each(change); err != nil {
+					return err
+				}
+				change.Records = nil
+			}
+			change.Revision, change.Records = record.Revision, append(change.Records, record)
+		}
+		if len(change.Records) > 0 && !answer.IsProgressNotify() {
+			if err := each(change); err != nil {
+				return err
+			}
+			change = ledger.Change{}
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return errors.New("etcdstore: the watch ended without a reason")
+}
+
+// Read implements ledger.Store.
+func (s *Store) Read(ctx context.Context, key string) (ledger.Record, error) {
+	answer, err := s.client.Get(ctx, s.prefix+key)
+	if err != nil {
+		return ledger.Record{}, fault("read", err)
+	}
+	if len(answer.Kvs) == 0 {
+		return ledger.Record{Key: key}, nil
+	}
+	return s.record(answer.Kvs[0]), nil
+}
+
+// Commit implements ledger.Store.
+func (s *Store) Commit(ctx context.Context, t ledger.Transaction) (int64, error) {
+	conditions := make([]clientv3.Cmp, 0, len(t.Unchanged))
+	for _, record := range t.Unchanged {
+		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(s.prefix+record.Key), "=", record.Revision))
+	}
+	writes := make([]clientv3.Op, 0, len(t.Puts)+len(t.Deletes))
+	for _, record := range t.Puts {
+		writes = append(writes, clientv3.OpPut(s.prefix+record.Key, string(record.Value)))
+	}
+	for _, key := range t.Deletes {
+		writes = append(writes, clientv3.OpDelete(s.prefix+key))
+	}
+	answer, err := s.client.Txn(ctx).If(conditions...).Then(writes...).Commit()
+	switch {
+	case err != nil:
+		return 0, fault("commit", err)
+	case !answer.Succeeded:
+		return 0, ledger.ErrConflict
+	default:
+		return answer.Header.GetRevision(), nil
+	}
+}
+
+// record takes the prefix off a key.
+func (s *Store) record(kv keyValue) ledger.Record {
+	return ledger.Record{Key: strings.TrimPrefix(string(kv.GetKey()), s.prefix), Value: kv.GetValue(), Revision: kv.GetModRevision()}
+}
+
+// keyValue is what is read of etcd's.
+type keyValue interface {
+	GetKey() []byte
+	GetValue() []byte
+	GetModRevision() int64
+}
+
+// fault names an operation that failed, in the ledger's errors where it has one.
+func fault(operation string, err error) error {
+	switch {
+	case errors.Is(err, rpctypes.ErrCompacted), strings.Contains(err.Error(), rpctypes.ErrCompacted.Error()):
+		return fmt.Errorf("etcdstore: %s: %w", operation, ledger.ErrCompacted)
+	case errors.Is(err, rpctypes.ErrNoSpace), strings.Contains(err.Error(), rpctypes.ErrNoSpace.Error()):
+		return fmt.Errorf("etcdstore: %s: %w", operation, ledger.ErrFull)
+	default:
+		return fmt.Errorf("etcdstore: %s: %w", operation, err)
+	}
+}

@@ -1,0 +1,53 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+)
+
+// Errors of a Store, for errors.Is.
+var (
+	// ErrConflict: a condition of a transaction did not hold; nothing was written.
+	ErrConflict = errors.New("the store changed meanwhile")
+	// ErrCompacted: the changes asked for are not kept any more; list anew.
+	ErrCompacted = errors.New("the store no longer keeps these changes")
+	// ErrFull: the store takes no more.
+	ErrFull = errors.New("the store is full")
+)
+
+// Record is a key with its value.
+type Record struct {
+	Key   string
+	Value []byte // nil: there is none, or none any more
+	// Revision is that of the write which made the value; 0 where there never was one.
+	Revision int64
+}
+
+// Change is all that one transaction wrote.
+type Change struct {
+	Revision int64
+	Records  []Record
+}
+
+// Transaction is written as a whole or not at all.
+type Transaction struct {
+	// Unchanged are records as they were read; if one has another revision now, nothing is written. Values are not looked at.
+	Unchanged []Record
+	Puts      []Record // revisions are not looked at
+	Deletes   []string
+}
+
+// Store keeps the ledger's truth. Revisions rise with every transaction. It is safe for concurrent use.
+type Store interface {
+	// List hands every record below prefix to each, as they were at one revision, which it returns.
+	List(ctx context.Context, prefix string, each func(Record) error) (revision int64, err error)
+	// Watch hands on every change below prefix after a revision, in order and whole, until ctx ends, each fails or the store
+	// does. It returns the reason, ErrCompacted where a listing is due. That it stands says nothing about how fresh
+	// it is: a store that lost its quorum keeps watches open.
+	Watch(ctx context.Context, prefix string, after int64, each func(Change) error) error
+	// Read reads a key linearizably: it sees every transaction that was committed before the call.
+	Read(ctx context.Context, key string) (Record, error)
+	// Commit writes, and returns the transaction's revision. After an error other than ErrConflict and ErrFull it may have
+	// been written all the same.
+	Commit(ctx context.Context, t Transaction) (revision int64, err error)
+}
