@@ -16,7 +16,6 @@ const (
 	differsReserved     = "User and group names starting with `system:` are refused"
 	differsClearText    = "Clear text in the static token file is refused"
 	differsWeakTokens   = "Bootstrap tokens that are published samples or easily guessed are refused"
-	differsConfined     = "Bootstrap tokens may be used for joining a cluster only"
 	differsLostWarnings = "Warnings that an API server gives of a ServiceAccount Secret's token do not reach the caller"
 )
 

@@ -63,26 +63,20 @@ func (s *Store) Watch(ctx context.Context, prefix string, after int64, each func
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	answers := s.client.Watch(ctx, s.prefix+prefix, clientv3.WithPrefix(), clientv3.WithRev(after+1), clientv3.WithFragment())
-	var change ledger.Change
 	for answer := range answers {
 		if err := answer.Err(); err != nil {
 			return fault("watch", err)
 		}
-		for _, event := range answer.Events {
-			record := s.record(event.Kv) // without a value where it was deleted
-			if change.Revision != record.Revision && len(change.Records) > 0 {
-				if err := each(change); err != nil {
-					return err
-				}
-				change.Records = nil
+		for events := answer.Events; len(events) > 0; {
+			// Events come in order, those of one transaction in one answer.
+			change := ledger.Change{Revision: events[0].Kv.GetModRevision()}
+			for len(events) > 0 && events[0].Kv.GetModRevision() == change.Revision {
+				change.Records = append(change.Records, s.record(events[0].Kv)) // without a value where it was deleted
+				events = events[1:]
 			}
-			change.Revision, change.Records = record.Revision, append(change.Records, record)
-		}
-		if len(change.Records) > 0 && !answer.IsProgressNotify() {
 			if err := each(change); err != nil {
 				return err
 			}
-			change = ledger.Change{}
 		}
 	}
 	if err := ctx.Err(); err != nil {
@@ -142,9 +136,9 @@ type keyValue interface {
 // fault names an operation that failed, in the ledger's errors where it has one.
 func fault(operation string, err error) error {
 	switch {
-	case errors.Is(err, rpctypes.ErrCompacted), strings.Contains(err.Error(), rpctypes.ErrCompacted.Error()):
+	case errors.Is(err, rpctypes.ErrCompacted):
 		return fmt.Errorf("etcdstore: %s: %w", operation, ledger.ErrCompacted)
-	case errors.Is(err, rpctypes.ErrNoSpace), strings.Contains(err.Error(), rpctypes.ErrNoSpace.Error()):
+	case errors.Is(err, rpctypes.ErrNoSpace):
 		return fmt.Errorf("etcdstore: %s: %w", operation, ledger.ErrFull)
 	default:
 		return fmt.Errorf("etcdstore: %s: %w", operation, err)
