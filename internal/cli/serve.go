@@ -6,6 +6,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
 
 	"github.com/ostiary/ostiary/internal/server"
 	"github.com/ostiary/ostiary/internal/version"
@@ -30,9 +31,10 @@ Exit codes: 0 stopped as told; 1 the configuration is not valid, or a listener c
 		// Files are watched, so SIGHUP has nothing to say; a log whose reader is gone loses lines, and says so, instead of
 		// ending the gate.
 		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+		logger := slog.New(slog.NewJSONHandler(streams.Err, nil))
+		klog.SetSlogLogger(logger.With(slog.String("component", "kubernetes"))) // one logger per process
 		return server.Run(command.Context(), server.Options{
-			ConfigFile: *file, Version: version.Get().Version,
-			Logger: slog.New(slog.NewJSONHandler(streams.Err, nil)), AccessLog: streams.Out,
+			ConfigFile: *file, Version: version.Get().Version, Logger: logger, AccessLog: streams.Out,
 		})
 	}
 	return command
