@@ -68,7 +68,7 @@ func run(m *testing.M) int {
 func runWith(ctx context.Context, m *testing.M) (status int, err error) {
 	kubelet.LogTo(io.Discard)
 	stop := func(what func() error) { err = errors.Join(err, what()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary)...); err != nil {
+	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)...); err != nil {
 		return 1, err
 	}
 	if shared.issuer, err = startIssuer(ctx); err != nil {

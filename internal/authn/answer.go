@@ -64,4 +64,17 @@ type Credential struct {
 	// Audiences are those the credential is good for, restricted to the request's target audiences; nil when the
 	// mechanism knows none (AUD-4).
 	Audiences []string
+	// Certificate is the one that the credential is, or by which somebody vouched for it; nil where there is none.
+	Certificate *Certificate
+}
+
+// Certificate is what can be said of a verified certificate, by which it can be shut out.
+type Certificate struct {
+	// ID is its credential id (X509-9).
+	ID string
+	// Serial is its serial number in lower-case hex without leading zeros, Issuer its issuer's distinguished name in the
+	// form of RFC 2253: what a CRL names it by.
+	Serial, Issuer string
+	// Chains are all the ways in which it was verified, each as the digests of the keys of its CAs (KeyDigest).
+	Chains [][]string
 }

@@ -22,6 +22,8 @@ const (
 	ReasonFailed       Reason = "failed"        // presented, and could not be judged
 	ReasonAudience     Reason = "audience"      // good, but for somebody else (AUD-6)
 	ReasonForbidden    Reason = "forbidden"     // recognised, and forbidden by the mechanism's own policy
+	// ReasonUnavailable is an Admitter's: it cannot judge just now, and asking again in a second may help.
+	ReasonUnavailable Reason = "ledger_unavailable"
 )
 
 // Decision is the outcome of a whole chain. The zero value refuses.
@@ -153,6 +155,26 @@ func (c *Chain) DecideToken(ctx context.Context, r *Request, token secret.String
 	c.tokens(ctx, r, &d, token)
 	return d
 }
+
+// Readmit judges a credential anew that an open stream was let in with: by policy and, where it came with the connection's
+// certificate, by the mechanism. Tokens are not kept, so that they cannot be asked about again. It returns the
+// identity as it would go on now, or why the stream may not.
+func (c *Chain) Readmit(ctx context.Context, r *Request, cred *Credential) (*identity.Identity, error) {
+	for i := range c.config.Requests {
+		step := &c.config.Requests[i]
+		if step.Name != cred.Mechanism {
+			continue
+		}
+		answer := step.Mechanism.Authenticate(ctx, r)
+		if answer.Outcome != Accepted || answer.Credential == nil || answer.Credential.ID != cred.ID {
+			return nil, errors.Join(ErrNoLonger, answer.Cause)
+		}
+	}
+	return c.config.Admitter.Admit(r, cred)
+}
+
+// ErrNoLonger ends a stream whose credential its mechanism does not accept any more.
+var ErrNoLonger = errors.New("the credential is not accepted any more")
 
 // Causes that the chain itself gives.
 var (

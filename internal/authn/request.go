@@ -36,6 +36,8 @@ type Request struct {
 	Cluster string
 	// Audiences are the target audiences (AUD-1). Empty means that none were asked for and none are configured.
 	Audiences []string
+	// Open says that the request was let in before and is under way as a stream; it is judged anew.
+	Open bool
 	// Now is the time of the decision; every comparison of one decision uses the same one.
 	Now time.Time
 }

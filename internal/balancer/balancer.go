@@ -83,7 +83,7 @@ func (b *Balancers) vouches(certificates []*x509.Certificate, now time.Time) boo
 	if len(certificates) == 0 || b.config.Roots == nil || !slices.Contains(b.config.Names, certificates[0].Subject.CommonName) {
 		return false
 	}
-	_, _, err := certchain.Verify(certificates, b.config.Roots, now)
+	_, err := certchain.Verify(certificates, b.config.Roots, now)
 	return err == nil
 }
 

@@ -3,9 +3,13 @@
 package certchain
 
 import (
+	"crypto/sha256"
 	"crypto/x509"
+	"encoding/hex"
 	"fmt"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/authn"
 )
 
 // MaxLength bounds the certificates that a client may send along. Kubernetes has no bound of its own; real chains have
@@ -15,11 +19,17 @@ const MaxLength = 10
 // ErrLength refuses longer ones.
 var ErrLength = fmt.Errorf("more than %d certificates were sent", MaxLength)
 
-// Verify checks the certificates that were presented, the leaf first, at the time now. It returns the time in which the
-// verdict holds. Errors are ErrLength or those of crypto/x509, with the leaf's serial number.
-func Verify(presented []*x509.Certificate, roots *x509.CertPool, now time.Time) (from, until time.Time, err error) {
+// Verified is a verdict, and the time in which it holds.
+type Verified struct {
+	From, Until time.Time
+	chains      [][]*x509.Certificate
+}
+
+// Verify checks the certificates that were presented, the leaf first, at the time now. Errors are ErrLength or those of
+// crypto/x509, with the leaf's serial number.
+func Verify(presented []*x509.Certificate, roots *x509.CertPool, now time.Time) (*Verified, error) {
 	if len(presented) > MaxLength {
-		return from, until, ErrLength
+		return nil, ErrLength
 	}
 	leaf := presented[0]
 	intermediates := x509.NewCertPool()
@@ -33,10 +43,39 @@ func Verify(presented []*x509.Certificate, roots *x509.CertPool, now time.Time) 
 		KeyUsages:     []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
 	})
 	if err != nil {
-		return from, until, fmt.Errorf("certificate serial %s: %w", leaf.SerialNumber, err)
+		return nil, fmt.Errorf("certificate serial %s: %w", leaf.SerialNumber, err)
 	}
-	from, until = validity(chains)
-	return from, until, nil
+	from, until := validity(chains)
+	return &Verified{From: from, Until: until, chains: chains}, nil
+}
+
+// Certificate describes the leaf.
+func (v *Verified) Certificate() *authn.Certificate {
+	leaf := v.chains[0][0]
+	facts := &authn.Certificate{ID: ID(leaf), Serial: leaf.SerialNumber.Text(hexadecimal), Issuer: leaf.Issuer.String()}
+	for _, chain := range v.chains {
+		keys := make([]string, 0, len(chain)-1)
+		for _, authority := range chain[1:] {
+			keys = append(keys, KeyDigest(authority))
+		}
+		facts.Chains = append(facts.Chains, keys)
+	}
+	return facts
+}
+
+const hexadecimal = 16
+
+// ID is the credential id of a certificate, as Kubernetes spells it (X509-9).
+func ID(certificate *x509.Certificate) string {
+	sum := sha256.Sum256(certificate.Raw)
+	return "X509SHA256=" + hex.EncodeToString(sum[:])
+}
+
+// KeyDigest names a CA by its key: "SPKISHA256=" and the SHA-256 of the SubjectPublicKeyInfo in hex, as RFC 7469 pins keys. A CA
+// whose certificate was renewed keeps it, and one of the same name with another key does not share it.
+func KeyDigest(authority *x509.Certificate) string {
+	sum := sha256.Sum256(authority.RawSubjectPublicKeyInfo)
+	return "SPKISHA256=" + hex.EncodeToString(sum[:])
 }
 
 // validity is the time in which at least one of the chains holds as a whole. The widest single chain is taken, since

@@ -43,6 +43,7 @@ type Checked struct {
 	// TokenRequests is about tokens that are requested through the gate.
 	TokenRequests CheckedTokenRequests
 	TokenReview   *CheckedTokenReview // nil: no such listener
+	Ledger        *CheckedLedger      // nil: nothing can be revoked
 	AccessLog     CheckedAccessLog
 	Tracing       *CheckedTracing // nil: no traces
 

@@ -28,6 +28,8 @@ type Configuration struct {
 	TokenRequests *TokenRequests `json:"tokenRequests,omitempty"`
 	// Where API servers ask about tokens. Left out, none can.
 	TokenReview *TokenReview `json:"tokenReview,omitempty"`
+	// Where revocations are kept, and what is known of credentials. Left out, no credential can be revoked.
+	Ledger *Ledger `json:"ledger,omitempty"`
 	// Where decisions are recorded.
 	AccessLog AccessLog `json:"accessLog,omitzero"`
 	// OpenTelemetry traces. Left out, there are none.

@@ -31,6 +31,7 @@ func (c *checker) configuration(written *Configuration) *Checked {
 	checked.TokenReview = c.tokenReview(field.NewPath("tokenReview"), written, checked)
 	checked.GroupRules = c.groupRules(field.NewPath("groupRules"), written)
 	checked.Tracing = c.tracing(field.NewPath("tracing"), written.Tracing)
+	checked.Ledger = c.ledger(field.NewPath("ledger"), written.Ledger, checked.Clusters)
 	checked.AccessLog = c.accessLog(field.NewPath("accessLog"), written.AccessLog)
 	return checked
 }

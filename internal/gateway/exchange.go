@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apiserver/pkg/endpoints/request"
@@ -27,6 +28,7 @@ type exchange struct {
 	// asserted are the identity headers that the client sent; they go no further than the mechanisms.
 	asserted http.Header
 	info     *request.RequestInfo
+	asked    *authn.Request // what was judged
 	decision authn.Decision
 	// acting is the identity that goes on; nil until the caller was let in. It differs from the decision's where the
 	// caller impersonates somebody and the gate had to judge that.
@@ -36,6 +38,7 @@ type exchange struct {
 	limiter *tokenrequest.Limiter
 	issued  *tokenrequest.Issued
 
+	refused        atomic.Pointer[error] // why the request was shut out while it was still being sent
 	upstreamStatus int
 	failure        error
 }

@@ -11,34 +11,47 @@ import (
 )
 
 // farewellFor chooses how an answer's client can be told that its stream ends. Where the protocol has no words for it
-// (logs, protobuf watches) the stream just ends, which clients take as an invitation to ask again.
-func farewellFor(response *http.Response, isWatch bool, upgrade string) farewell {
+// (protobuf watches, proxied answers) the stream just ends, which clients take as an invitation to ask again.
+func farewellFor(response *http.Response, isWatch, isLog bool, upgrade string) farewell {
 	switch {
 	case response.StatusCode == http.StatusSwitchingProtocols && upgrade == upgradeWebSocket:
 		return &webSocketFarewell{}
 	case response.StatusCode == http.StatusSwitchingProtocols:
 		return &spdyFarewell{}
-	case isWatch && isJSON(response.Header.Get("Content-Type")):
+	case isWatch && isType(response, "application/json"):
 		return &watchFarewell{boundary: true}
+	case isLog && isType(response, "text/plain"):
+		return logFarewell{}
 	default:
 		return silence{}
 	}
 }
 
-// isJSON reports whether a content type is plain JSON; a watch then is one JSON object a line.
-func isJSON(contentType string) bool {
-	mediaType, _, err := mime.ParseMediaType(contentType)
-	return err == nil && mediaType == "application/json"
+// isType reports whether an answer has a media type; a watch in plain JSON is one object a line.
+func isType(response *http.Response, want string) bool {
+	mediaType, _, err := mime.ParseMediaType(response.Header.Get("Content-Type"))
+	return err == nil && mediaType == want
+}
+
+// logFarewell ends a container's log with a line of its own, for the person who reads it. kubelet does the same when it
+// loses a container.
+type logFarewell struct{}
+
+func (logFarewell) observe([]byte) {}
+
+func (logFarewell) last(reason string, _ bool) []byte {
+	return []byte("\nended by the gate: " + reason + "\n")
 }
 
 // silence says nothing.
 type silence struct{}
 
-func (silence) observe([]byte)     {}
-func (silence) last(string) []byte { return nil }
+func (silence) observe([]byte)           {}
+func (silence) last(string, bool) []byte { return nil }
 
 // watchFarewell ends a JSON watch with an ERROR event. It carries 429 with Retry-After, as kube-apiserver itself sends
-// when it goes away: informers then watch again from where they were, instead of listing everything anew.
+// when it goes away: informers then watch again from where they were, instead of listing everything anew. A caller who may
+// not go on gets 401.
 type watchFarewell struct{ boundary bool }
 
 func (f *watchFarewell) observe(p []byte) {
@@ -47,7 +60,7 @@ func (f *watchFarewell) observe(p []byte) {
 	}
 }
 
-func (f *watchFarewell) last(reason string) []byte {
+func (f *watchFarewell) last(reason string, refused bool) []byte {
 	if !f.boundary {
 		return nil
 	}
@@ -58,6 +71,9 @@ func (f *watchFarewell) last(reason string) []byte {
 		Reason:   metav1.StatusReasonTooManyRequests,
 		Message:  reason,
 		Details:  &metav1.StatusDetails{RetryAfterSeconds: 1},
+	}
+	if refused {
+		status.Code, status.Reason, status.Details = http.StatusUnauthorized, metav1.StatusReasonUnauthorized, nil
 	}
 	event, err := json.Marshal(map[string]any{"type": watch.Error, "object": status})
 	if err != nil {
@@ -147,7 +163,7 @@ func webSocketPayload(header []byte) (payload uint64, complete bool) {
 	return payload, true
 }
 
-func (f *webSocketFarewell) last(reason string) []byte {
+func (f *webSocketFarewell) last(reason string, _ bool) []byte {
 	if !f.frames.boundary() {
 		return nil
 	}
@@ -175,7 +191,7 @@ func spdyPayload(header []byte) (payload uint64, complete bool) {
 	return uint64(header[spdyLengthAt])<<16 | uint64(header[spdyLengthAt+1])<<8 | uint64(header[spdyLengthAt+2]), true
 }
 
-func (f *spdyFarewell) last(string) []byte {
+func (f *spdyFarewell) last(string, bool) []byte {
 	if !f.frames.boundary() {
 		return nil
 	}

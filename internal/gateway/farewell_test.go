@@ -57,7 +57,7 @@ func TestFarewellsStandBetweenFrames(t *testing.T) {
 						f.observe(rest[:n])
 						rest = rest[n:]
 					}
-					if got := f.last("bye") != nil; got != ends[cut] {
+					if got := f.last("bye", false) != nil; got != ends[cut] {
 						t.Fatalf("cut after %d bytes in pieces of %d: farewell %v, want %v", cut, piece, got, ends[cut])
 					}
 				}
@@ -76,7 +76,7 @@ func TestWatchFarewellIsAnEvent(t *testing.T) {
 			Details       struct{ RetryAfterSeconds int }
 		}
 	}
-	if err := json.Unmarshal((&watchFarewell{boundary: true}).last("going"), &event); err != nil {
+	if err := json.Unmarshal((&watchFarewell{boundary: true}).last("going", false), &event); err != nil {
 		t.Fatal(err)
 	}
 	if event.Type != "ERROR" || event.Object.Kind != "Status" || event.Object.Code != 429 || event.Object.Message != "going" || event.Object.Details.RetryAfterSeconds < 1 {
@@ -98,7 +98,7 @@ func FuzzFrames(f *testing.F) {
 				pieces.observe(rest[:n])
 				rest = rest[n:]
 			}
-			if (whole.last("x") == nil) != (pieces.last("x") == nil) {
+			if (whole.last("x", false) == nil) != (pieces.last("x", false) == nil) {
 				t.Fatal("the pieces in which bytes come make a difference")
 			}
 		}

@@ -100,7 +100,7 @@ func observe(response *http.Response) error {
 		}
 		return nil
 	}
-	between := body{ReadCloser: response.Body, stream: x.stream, farewell: farewellFor(response, x.stream.watch, x.upgrade)}
+	between := body{ReadCloser: response.Body, stream: x.stream, farewell: farewellFor(response, x.stream.watch, x.info.Subresource == "log", x.upgrade)}
 	if response.StatusCode != http.StatusSwitchingProtocols {
 		response.Body = &between
 		return nil
@@ -130,11 +130,18 @@ func (g *Gate) unreachable(w http.ResponseWriter, r *http.Request, err error) {
 		g.responder.refuse(out, r, x, withheld())
 		return
 	}
+	if refused := x.refused.Load(); refused != nil {
+		g.responder.refuse(out, r, x, shutOut(authn.Reason(refusalReason(*refused))))
+		return
+	}
 	g.responder.refuse(out, r, x, unreachable(x.target.cluster.Name))
 }
 
 // failureReason says why an exchange that was forwarded failed.
 func failureReason(ctx context.Context, x *exchange) string {
+	if refused := x.refused.Load(); refused != nil {
+		return refusalReason(*refused)
+	}
 	switch {
 	case errors.Is(x.failure, errNoIdentity), errors.Is(x.failure, identityheader.ErrInexpressible):
 		return reasonInexpressible

@@ -26,6 +26,8 @@ import (
 // Authenticator decides who a caller is and whether policy lets the credential count.
 type Authenticator interface {
 	Decide(ctx context.Context, r *authn.Request) authn.Decision
+	// Readmit judges a credential anew that it has let in, and returns the identity as it would be now.
+	Readmit(ctx context.Context, r *authn.Request, cred *authn.Credential) (*identity.Identity, error)
 }
 
 // State is what the gate decides by. It is immutable: a reload makes a new one, which takes effect with the next
@@ -67,6 +69,8 @@ type Caller struct {
 	Cluster    *Cluster
 	// Path is the decoded path as the cluster would see it.
 	Path string
+	// Source is the caller's address.
+	Source string
 }
 
 // Gate is the data path. It is safe for concurrent use.
@@ -128,14 +132,16 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 
 	// Authenticate: who is it, and does policy let the credential count?
 	entrance := x.target.entrance(state.Clusters)
-	x.decision = entrance.Authenticator.Decide(r.Context(), &authn.Request{
+	x.asked = &authn.Request{
 		Certificates: x.peer.Certificates, Relayed: x.peer.Relayed, Conn: authn.ConnFrom(r.Context()), Header: r.Header, Asserted: x.asserted, Path: x.target.url.Path,
 		Source: x.peer.Source, Cluster: x.clusterName(), Audiences: entrance.Audiences, Now: x.began,
-	})
+	}
+	x.decision = entrance.Authenticator.Decide(r.Context(), x.asked)
 	authn.StripTokens(r.Header)
+	x.asked.Header = nil // what is judged again later has no token
 	w.warnings = x.decision.Warnings
 	if !x.decision.Admitted() {
-		g.deny(w, r, x, string(x.decision.Reason), unauthorized(), x.decision.Cause)
+		g.deny(w, r, x, string(x.decision.Reason), shutOut(x.decision.Reason), x.decision.Cause)
 		return
 	}
 	w.closing = w.closing || r.ProtoMajor > 1 && x.decision.Identity.IsAnonymous()
@@ -150,7 +156,7 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if g.local != nil && g.local.ServeLocal(w, r, Caller{
-		Identity: x.decision.Identity, Credential: x.decision.Credential, Cluster: x.target.cluster, Path: x.target.url.Path,
+		Identity: x.decision.Identity, Credential: x.decision.Credential, Cluster: x.target.cluster, Path: x.target.url.Path, Source: x.source,
 	}) {
 		g.record(r, x, accesslog.Request, accesslog.Allow, string(authn.ReasonAccepted), nil, w.status)
 		return
@@ -222,12 +228,18 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 		ctx, cancel = context.WithCancelCause(ctx)
 		defer cancel(nil)
 		kind = accesslog.StreamEnd
-		x.stream = &stream{watch: x.info.Verb == "watch", cancel: cancel}
+		x.stream = newStream(x, cancel)
 		w.stream = x.stream
 		g.streams.add(x.stream)
 		defer g.streams.remove(x.stream)
+		// Judged once more now that it can be cut: a change between the first time and the registration reached neither.
+		if err := x.stream.readmit(ctx, g.state.Load(), time.Now(), false); err != nil {
+			g.deny(w, r, x, refusalReason(err), shutOut(authn.Reason(refusalReason(err))), err)
+			return
+		}
 		g.record(r, x, accesslog.StreamStart, accesslog.Allow, string(x.decision.Reason), nil, 0)
 	}
+	g.judgeBody(r, x)
 	defer func() {
 		// The proxy panics when an answer breaks off, which net/http hands on to the client; the record must not call that
 		// a success.
@@ -241,7 +253,8 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 			verdict, reason = accesslog.Fault, failureReason(ctx, x)
 		}
 		if x.stream.wasCut() != "" {
-			reason = reasonCut
+			reason = endReason(x.stream.cause)
+			x.failure = errors.Join(x.stream.cause, x.failure)
 		}
 		g.record(r, x, kind, verdict, reason, x.failure, w.status)
 	}()

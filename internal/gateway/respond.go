@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apiserver/pkg/endpoints/handlers/responsewriters"
+
+	"github.com/ostiary/ostiary/internal/authn"
 )
 
 // The reasons that the gateway itself gives, beside those of authn and policy.
@@ -78,6 +80,17 @@ func unauthorized() *apierrors.StatusError {
 		Status: metav1.StatusFailure, Code: http.StatusUnauthorized,
 		Reason: metav1.StatusReasonUnauthorized, Message: "Unauthorized",
 	}}
+}
+
+// shutOut is the answer to a caller who was not let in: unauthorized, or that asking again may help where nobody could
+// say. client-go asks again by itself.
+func shutOut(reason authn.Reason) *apierrors.StatusError {
+	if reason != authn.ReasonUnavailable {
+		return unauthorized()
+	}
+	status := apierrors.NewServiceUnavailable("the gate cannot tell whether the credential is still good: its ledger cannot be read; please try again")
+	status.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
+	return status
 }
 
 // malformed tells a client what about its request cannot be forwarded.

@@ -7,9 +7,13 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"k8s.io/apiserver/pkg/endpoints/request"
+
+	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/identity"
 )
 
 // goodbye is how long the far side of a cut tunnel may take to answer its close before its connection is closed too.
@@ -37,28 +41,52 @@ func isLongRunning(info *request.RequestInfo) bool {
 
 // stream is one long-running request under way. It is registered before it is forwarded, so that a cut cannot miss it.
 type stream struct {
+	StreamInfo
+
 	watch  bool
 	cancel context.CancelCauseFunc
+	// What it is judged by, again and again.
+	asked      *authn.Request
+	credential *authn.Credential
+	cluster    string
+	admitted   atomic.Pointer[identity.Identity] // as it was let in
 
 	mu     sync.Mutex
 	reason string   // set once, when the stream is cut
+	cause  error    // set with it where the caller may not go on
 	client net.Conn // the client's side of a tunnel, after the switch of protocols
+}
+
+// newStream makes the stream of a request that was let in.
+func newStream(x *exchange, cancel context.CancelCauseFunc) *stream {
+	s := &stream{
+		StreamInfo: x.streamInfo(), watch: x.info.Verb == "watch", cancel: cancel,
+		asked: x.asked, credential: x.decision.Credential, cluster: x.target.cluster.Name,
+	}
+	s.admitted.Store(x.decision.Identity)
+	return s
 }
 
 // cut ends the stream. The client is told reason in the terms of the stream's protocol, where that has any: a final
 // event for a watch, a close frame for WebSocket, GOAWAY for SPDY. Others just end. It does not wait, and may be called
 // more than once.
-func (s *stream) cut(reason string) {
+func (s *stream) cut(reason string) { s.end(reason, nil) }
+
+// refuse cuts the stream of a caller who may not go on, and reports whether it was open until then.
+func (s *stream) refuse(cause error) bool { return s.end(refusedText(cause), cause) }
+
+func (s *stream) end(reason string, cause error) (ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reason != "" {
-		return
+		return false
 	}
-	s.reason = reason
+	s.reason, s.cause = reason, cause
 	s.cancel(errCut)
 	if s.client != nil {
 		_ = s.client.SetDeadline(time.Now().Add(goodbye))
 	}
+	return true
 }
 
 // hijacked tells the stream its client's connection.
@@ -81,12 +109,20 @@ func (s *stream) wasCut() string {
 	return s.reason
 }
 
+// ending returns why a stream was cut, and whether that was because its caller may not go on.
+func (s *stream) ending() (reason string, refused bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reason, s.cause != nil
+}
+
 // farewell is a protocol's way to say that the stream ends.
 type farewell interface {
 	// observe sees every byte of the answer on its way to the client.
 	observe(p []byte)
-	// last returns the bytes that may follow what was observed, or nil when nothing may.
-	last(reason string) []byte
+	// last returns the bytes that may follow what was observed, or nil when nothing may. refused says that the caller may not
+	// go on, and that asking again is of no use.
+	last(reason string, refused bool) []byte
 }
 
 // body stands in the way of an answer's bytes. When the stream was cut, it hands out the farewell and then a clean end.
@@ -106,7 +142,7 @@ func (b *body) Read(p []byte) (int, error) {
 		if err == nil || b.stream.wasCut() == "" {
 			return n, err
 		}
-		b.ended, b.rest = true, b.farewell.last(b.stream.wasCut())
+		b.ended, b.rest = true, b.farewell.last(b.stream.ending())
 		if n > 0 {
 			return n, nil
 		}
@@ -215,6 +251,15 @@ func (s *streams) cut(reason string, matches func(*stream) bool) int {
 		}
 	}
 	return n
+}
+
+// each hands on every open stream.
+func (s *streams) each(visit func(*stream)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for one := range s.open {
+		visit(one)
+	}
 }
 
 // count returns how many streams are open.

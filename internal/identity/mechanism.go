@@ -15,3 +15,10 @@ const (
 	Webhook           Mechanism = "webhook"
 	AnonymousAccess   Mechanism = "anonymous"
 )
+
+// Mechanisms lists all that exist, in the order in which they are asked.
+func Mechanisms() []Mechanism {
+	return []Mechanism{
+		ProxyHeader, ClientCertificate, StaticToken, ServiceAccount, TokenRequest, BootstrapToken, JWT, Webhook, AnonymousAccess,
+	}
+}

@@ -39,8 +39,9 @@ type Transaction struct {
 
 // Store keeps the ledger's truth. Revisions rise with every transaction. It is safe for concurrent use.
 type Store interface {
-	// List hands every record below prefix to each, as they were at one revision, which it returns.
-	List(ctx context.Context, prefix string, each func(Record) error) (revision int64, err error)
+	// List hands every record below prefix to each, by key, as they were at one revision, which it returns. Keys up to after
+	// are left out, if that is not empty.
+	List(ctx context.Context, prefix, after string, each func(Record) error) (revision int64, err error)
 	// Watch hands on every change below prefix after a revision, in order and whole, until ctx ends, each fails or the store
 	// does. It returns the reason, ErrCompacted where a listing is due. That it stands says nothing about how fresh
 	// it is: a store that lost its quorum keeps watches open.

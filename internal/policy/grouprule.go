@@ -56,7 +56,7 @@ func checkGroupRule(rule GroupRule) (groupRule, error) {
 		mistakes = append(mistakes, errors.New("the rule has no name"))
 	}
 	for _, p := range checked.mechanisms {
-		if !slices.ContainsFunc(mechanisms(), func(m identity.Mechanism) bool { return p.matches(string(m)) }) {
+		if !slices.ContainsFunc(identity.Mechanisms(), func(m identity.Mechanism) bool { return p.matches(string(m)) }) {
 			mistakes = append(mistakes, fmt.Errorf("mechanisms: there is no mechanism %q", p.text))
 		}
 	}

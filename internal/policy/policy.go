@@ -21,6 +21,13 @@ type Config struct {
 	GroupRules []GroupRule
 	// Uses are those counted so far; nil starts anew.
 	Uses *Uses
+	// Ledger knows which credentials are shut out; nil knows none.
+	Ledger Ledger
+}
+
+// Ledger says whether a credential is shut out. An error refuses it; one that is an authn.Refusal names its own reason.
+type Ledger interface {
+	Judge(r *authn.Request, cred *authn.Credential) error
 }
 
 // MechanismRules restricts what one mechanism may bring in. The zero value has no restriction but the one on names:
@@ -50,6 +57,7 @@ type Policy struct {
 	// byCluster says that the rules ask for the cluster, so that verdicts differ from one to the other.
 	byCluster bool
 	uses      *Uses
+	ledger    Ledger
 	verdicts  *memo.Memo[verdictKey, verdict]
 }
 
@@ -80,6 +88,7 @@ func New(config Config) (*Policy, error) {
 		mechanisms: make(map[identity.Mechanism]*mechanismRules, len(config.Mechanisms)),
 		verdicts:   memo.New[verdictKey, verdict](),
 		uses:       config.Uses,
+		ledger:     config.Ledger,
 	}
 	if p.uses == nil {
 		p.uses = new(Uses)
@@ -116,7 +125,7 @@ func New(config Config) (*Policy, error) {
 
 // Admit judges a credential that its mechanism accepted for r. It returns the identity to hand on, which is shared
 // between requests and must not be changed, or a *Refusal, which wraps ErrUnknownMechanism, ErrNetwork, ErrExpired,
-// ErrLifetime, ErrReservedName or ErrUnforwardable. A refusal ends the request: no other mechanism is asked.
+// ErrLifetime, ErrReservedName or ErrUnforwardable, or the ledger's error. A refusal ends the request: no other mechanism is asked.
 //
 // For a credential seen before, it does not allocate.
 func (p *Policy) Admit(r *authn.Request, cred *authn.Credential) (*identity.Identity, error) {
@@ -134,6 +143,11 @@ func (p *Policy) Admit(r *authn.Request, cred *authn.Credential) (*identity.Iden
 	// issued, which Kubernetes does not compare with the clock; where it matters, the mechanism has compared it.
 	if !cred.NotAfter.IsZero() && (r.Now.IsZero() || r.Now.After(cred.NotAfter.Add(cred.Leeway))) {
 		return nil, &Refusal{Reason: ReasonExpired, Detail: "the credential expired at " + cred.NotAfter.UTC().Format(time.RFC3339)}
+	}
+	if p.ledger != nil {
+		if err := p.ledger.Judge(r, cred); err != nil {
+			return nil, err
+		}
 	}
 	found := p.verdict(r.Cluster, cred, rules)
 	if found.refused != nil {
@@ -181,7 +195,7 @@ func (p *Policy) judge(cluster string, cred *authn.Credential, rules *mechanismR
 
 func checkMechanism(mechanism identity.Mechanism, rules MechanismRules) (*mechanismRules, error) {
 	var mistakes []error
-	if !slices.Contains(mechanisms(), mechanism) {
+	if !slices.Contains(identity.Mechanisms(), mechanism) {
 		mistakes = append(mistakes, errors.New("there is no such mechanism"))
 	}
 	if rules.MaxLifetime < 0 {
@@ -208,14 +222,6 @@ func checkMechanism(mechanism identity.Mechanism, rules MechanismRules) (*mechan
 		checked.systemNames = append(checked.systemNames, parsed)
 	}
 	return checked, errors.Join(mistakes...)
-}
-
-// mechanisms are all that exist.
-func mechanisms() []identity.Mechanism {
-	return []identity.Mechanism{
-		identity.ProxyHeader, identity.ClientCertificate, identity.StaticToken, identity.ServiceAccount,
-		identity.TokenRequest, identity.BootstrapToken, identity.JWT, identity.Webhook, identity.AnonymousAccess,
-	}
 }
 
 // refuseLifetime refuses a credential that was issued for longer than is allowed. One that does not say for how long

@@ -45,13 +45,13 @@ type generation struct {
 }
 
 // build makes a generation. Either all of it is good or nothing changes; every mistake is reported at once. life bounds
-// the background work of its parts.
-func build(life context.Context, checked *config.Checked, previous *generation, logger *slog.Logger) (*generation, error) {
+// the background work of its parts; judge is nil where there is no ledger.
+func build(life context.Context, checked *config.Checked, previous *generation, judge policy.Ledger, logger *slog.Logger) (*generation, error) {
 	clusters, err := upstreams(life, checked.Clusters, previous, logger)
 	mistakes := []error{err}
 	a := &assembly{
 		ctx: life, checked: checked, previous: previous, logger: logger,
-		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules), Uses: usesOf(previous)},
+		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules), Uses: usesOf(previous), Ledger: judge},
 	}
 	for i := range checked.Clusters {
 		cluster := &checked.Clusters[i]
@@ -185,7 +185,7 @@ func callersHint(checked *config.CheckedTokenReview) *x509.CertPool {
 func Validate(ctx context.Context, checked *config.Checked, logger *slog.Logger) error {
 	life, end := context.WithCancel(ctx)
 	defer end()
-	g, err := build(life, checked, nil, logger)
+	g, err := build(life, checked, nil, nil, logger)
 	if err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (s *Server) waitForChange(ctx context.Context, files *filewatch.Watcher, re
 }
 
 // errRestart refuses changes that only a restart can bring into force.
-var errRestart = errors.New("listen.address, listen.limits.streamsPerConnection, listen.limits.headerBytes, listen.drainTimeout, admin, tokenReview.address and tracing take effect at a restart only; restart the server or undo the change")
+var errRestart = errors.New("listen.address, listen.limits.streamsPerConnection, listen.limits.headerBytes, listen.drainTimeout, admin, ledger, tokenReview.address and tracing take effect at a restart only; restart the server or undo the change")
 
 // reload reads the configuration and puts it in force, if it is good and differs. It returns the files to watch.
 func (s *Server) reload(ctx, life context.Context) ([]string, error) {
@@ -88,7 +88,7 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 	if needsRestart(now.checked, checked) {
 		return checked.Files(), errRestart
 	}
-	next, err := build(life, checked, now, s.logger)
+	next, err := build(life, checked, now, s.keeper.judge(), s.logger)
 	if err != nil {
 		return checked.Files(), err
 	}
@@ -107,6 +107,7 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 	s.limiter.SetLimit(checked.Listen.Limits.ConnectionsPerSource)
 	s.limiter.SetRelays(checked.Listen.Balancers.ProxyProtocolFrom)
 	s.take(next)
+	s.review() // group rules and CAs may have changed under open streams
 	// What next took over is next's to close, in its own time, even if it has been replaced by then.
 	time.AfterFunc(linger, func() { now.close(next) })
 	s.logger.Info("configuration reloaded", slog.String("digest", checked.Digest.String()))
@@ -156,9 +157,9 @@ func needsRestart(before, after *config.Checked) bool {
 	limits := a.Listen.Limits
 	limits.ConnectionsPerSource = b.Listen.Limits.ConnectionsPerSource
 	// By what they say, not by where it was read to: both hold pointers, which differ with every reading.
-	sameAdmin, sameTracing := reflect.DeepEqual(a.Admin, b.Admin), reflect.DeepEqual(a.Tracing, b.Tracing)
+	same := reflect.DeepEqual(a.Admin, b.Admin) && reflect.DeepEqual(a.Tracing, b.Tracing) && reflect.DeepEqual(a.Ledger, b.Ledger)
 	return a.Listen.Address != b.Listen.Address || limits != b.Listen.Limits ||
-		a.Listen.DrainTimeout != b.Listen.DrainTimeout || !sameAdmin || !sameTracing ||
+		a.Listen.DrainTimeout != b.Listen.DrainTimeout || !same ||
 		reviewAddress(a) != reviewAddress(b)
 }
 

@@ -21,7 +21,6 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	"k8s.io/klog/v2"
 
 	"github.com/ostiary/ostiary/internal/accesslog"
 	"github.com/ostiary/ostiary/internal/authn"
@@ -70,6 +69,8 @@ type Server struct {
 	draining atomic.Bool
 	tracing  *tracing.Provider
 	current  atomic.Pointer[generation]
+	keeper   *keeper
+	life     context.Context //nolint:containedctx // the life of what is done for no request
 }
 
 // Run serves until ctx ends, then drains and returns nil. It returns an error when the configuration is bad at the
@@ -78,7 +79,6 @@ func Run(ctx context.Context, options Options) error {
 	if options.Logger == nil || options.AccessLog == nil {
 		return errors.New("server: logger and access log are required")
 	}
-	klog.SetSlogLogger(options.Logger.With(slog.String("component", "kubernetes")))
 	checked, err := config.Load(options.ConfigFile)
 	if err != nil {
 		return err
@@ -97,18 +97,33 @@ func Run(ctx context.Context, options Options) error {
 	// Parts outlive ctx: requests under way at its end still need them.
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
-	first, err := build(life, checked, nil, s.logger)
+	s.life = life
+	if s.keeper, err = s.openLedger(checked.Ledger); err != nil {
+		return err
+	}
+	defer s.keeper.close()
+	first, err := build(life, checked, nil, s.keeper.judge(), s.logger)
 	if err != nil {
 		return err
 	}
+	local := locals{&statusAPI{version: options.Version, ready: s.ready}}
+	if s.keeper != nil {
+		api, err := s.ledgerAPI()
+		if err != nil {
+			return err
+		}
+		local = append(local, api)
+	}
 	if s.gate, err = gateway.New(gateway.Config{
 		State: first.state, Sink: accesslog.Sinks{s.accesses, s.metrics}, Logger: s.logger,
-		Local: &statusAPI{version: options.Version, ready: s.ready}, Instrument: s.tracing.Transport,
+		Local: local, Instrument: s.tracing.Transport,
 	}); err != nil {
 		return err
 	}
 	s.reviewer = tokenreview.New(accesslog.Sinks{s.accesses, s.metrics})
 	s.take(first)
+	s.keeper.run(life)
+	go s.reviewing(life) // while requests are drained too
 	return s.serve(ctx, life, checked)
 }
 

@@ -301,12 +301,12 @@ func TestUnchangedPartsAreKept(t *testing.T) {
 		return checked
 	}
 	logger := slog.New(slog.DiscardHandler)
-	first, err := build(t.Context(), load(), nil, logger)
+	first, err := build(t.Context(), load(), nil, nil, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.configure(t, "groupRules: [{name: on-call, add: [on-call]}]\n")
-	second, err := build(t.Context(), load(), first, logger)
+	second, err := build(t.Context(), load(), first, nil, logger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -314,7 +314,7 @@ func TestUnchangedPartsAreKept(t *testing.T) {
 		t.Error("parts that did not change were made anew")
 	}
 	b.write(t, "users-ca.crt", testca.New(t, "others").PEM())
-	third, err := build(t.Context(), load(), second, logger)
+	third, err := build(t.Context(), load(), second, nil, logger)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -144,6 +144,11 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	decision := caller.Decider.DecideToken(r.Context(), &authn.Request{
 		Cluster: caller.Name, Audiences: targets, Now: began,
 	}, review.Token)
+	if decision.Reason == authn.ReasonUnavailable {
+		w.Header().Set("Retry-After", "1")
+		s.refuse(w, r, began, caller, http.StatusServiceUnavailable, decision.Cause)
+		return
+	}
 	s.answer(w, review.APIVersion, &decision)
 	s.record(r, began, caller, &decision, http.StatusOK)
 }
@@ -187,14 +192,14 @@ func (s *State) identify(presented []*x509.Certificate, now time.Time) *verdict 
 		if !slices.Contains(caller.AllowedNames, presented[0].Subject.CommonName) {
 			continue
 		}
-		from, until, err := certchain.Verify(presented, caller.Roots, now)
+		verified, err := certchain.Verify(presented, caller.Roots, now)
 		switch {
 		case err != nil:
 			errs = append(errs, err)
 		case found != nil:
 			return &verdict{by: s, err: errTwoCallers, from: now, until: now.Add(rejectionHolds)}
 		default:
-			found = &verdict{by: s, caller: caller, from: from, until: until}
+			found = &verdict{by: s, caller: caller, from: verified.From, until: verified.Until}
 		}
 	}
 	if found != nil {

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/asn1"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"time"
@@ -81,15 +80,15 @@ func (m *Mechanism) relayed(r *authn.Request) authn.Answer {
 
 // verify builds a chain and reads the identity (X509-3 to X509-10).
 func (m *Mechanism) verify(presented []*x509.Certificate, now time.Time) *verdict {
-	from, until, err := certchain.Verify(presented, m.roots, now)
+	verified, err := certchain.Verify(presented, m.roots, now)
 	if err != nil {
 		return &verdict{by: m, from: now, until: now.Add(rejectionHolds), answer: authn.Reject(err)}
 	}
-	return &verdict{by: m, from: from, until: until, answer: identify(presented[0])}
+	return &verdict{by: m, from: verified.From, until: verified.Until, answer: identify(presented[0], verified.Certificate())}
 }
 
 // identify reads who a verified certificate names.
-func identify(leaf *x509.Certificate) authn.Answer {
+func identify(leaf *x509.Certificate, facts *authn.Certificate) authn.Answer {
 	if leaf.Subject.CommonName == "" {
 		return authn.None() // X509-7, before any check of the UID
 	}
@@ -97,19 +96,18 @@ func identify(leaf *x509.Certificate) authn.Answer {
 	if err != nil {
 		return authn.Reject(fmt.Errorf("certificate serial %s: %w", leaf.SerialNumber, err))
 	}
-	fingerprint := sha256.Sum256(leaf.Raw)
-	id := "X509SHA256=" + hex.EncodeToString(fingerprint[:])
 	return authn.Accept(&authn.Credential{
-		ID:        identity.CredentialID{Value: id},
+		ID:        identity.CredentialID{Value: facts.ID},
 		Mechanism: identity.ClientCertificate,
 		Identity: identity.Identity{
 			Username: leaf.Subject.CommonName,
 			UID:      uid,
 			Groups:   leaf.Subject.Organization,
-			Extra:    map[string][]string{identity.ExtraCredentialID: {id}},
+			Extra:    map[string][]string{identity.ExtraCredentialID: {facts.ID}},
 		},
-		NotBefore: leaf.NotBefore,
-		NotAfter:  leaf.NotAfter,
+		NotBefore:   leaf.NotBefore,
+		NotAfter:    leaf.NotAfter,
+		Certificate: facts,
 	})
 }
 

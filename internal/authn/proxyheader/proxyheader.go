@@ -57,7 +57,8 @@ func New(config Config) *Mechanism {
 // verdict is what is remembered of a connection's certificate.
 type verdict struct {
 	by          *Mechanism
-	proxy       string // the common name, where err is nil
+	proxy       string             // the common name, where err is nil
+	certificate *authn.Certificate // the same
 	err         error
 	from, until time.Time
 }
@@ -69,9 +70,9 @@ func (m *Mechanism) Authenticate(_ context.Context, r *authn.Request) authn.Answ
 		// RH-1. A balancer that passes certificates on is not believed to pass headers on unchanged.
 		return authn.None()
 	}
-	proxy, err := m.proxy(r)
-	if err != nil {
-		return authn.Reject(err)
+	proxy := m.proxy(r)
+	if proxy.err != nil {
+		return authn.Reject(proxy.err)
 	}
 	username := first(r.Asserted, m.config.UsernameHeaders)
 	if username == "" {
@@ -83,32 +84,34 @@ func (m *Mechanism) Authenticate(_ context.Context, r *authn.Request) authn.Answ
 		Groups:   groups(r.Asserted, m.config.GroupHeaders),
 		Extra:    extra(r.Asserted, m.config.ExtraHeaderPrefixes),
 	}
-	key := keyOf(proxy, &id)
+	key := keyOf(proxy.certificate.ID, &id)
 	if known, ok := m.credentials.Get(key); ok {
 		return authn.Accept(known)
 	}
 	credential := &authn.Credential{
 		// An assertion has no id of its own: who asserted whom is what can be shut out.
-		ID:        identity.CredentialID{Issuer: "CN=" + proxy, Value: "PROXYHEADER=" + username},
+		ID:        identity.CredentialID{Issuer: "CN=" + proxy.proxy, Value: "PROXYHEADER=" + username},
 		Mechanism: identity.ProxyHeader,
 		Identity:  id,
+		// The proxy's, which vouched.
+		Certificate: proxy.certificate,
 	}
 	m.credentials.Put(key, credential)
 	return authn.Accept(credential)
 }
 
 // proxy judges the connection's certificate, once a connection.
-func (m *Mechanism) proxy(r *authn.Request) (name string, err error) {
+func (m *Mechanism) proxy(r *authn.Request) *verdict {
 	if v, ok := r.Conn.Verdict(authn.ProxySlot).(*verdict); ok && v.by == m && !r.Now.Before(v.from) && !r.Now.After(v.until) {
-		return v.proxy, v.err
+		return v
 	}
 	v := m.verify(r.Certificates, r.Now)
 	r.Conn.SetVerdict(authn.ProxySlot, v)
-	return v.proxy, v.err
+	return v
 }
 
 func (m *Mechanism) verify(presented []*x509.Certificate, now time.Time) *verdict {
-	from, until, err := certchain.Verify(presented, m.config.Roots, now)
+	verified, err := certchain.Verify(presented, m.config.Roots, now)
 	name := presented[0].Subject.CommonName
 	if err == nil && !m.config.AnyName && !slices.Contains(m.config.AllowedNames, name) {
 		err = fmt.Errorf("%w: %q", ErrName, name)
@@ -116,7 +119,7 @@ func (m *Mechanism) verify(presented []*x509.Certificate, now time.Time) *verdic
 	if err != nil {
 		return &verdict{by: m, err: err, from: now, until: now.Add(rejectionHolds)}
 	}
-	return &verdict{by: m, proxy: name, from: from, until: until}
+	return &verdict{by: m, proxy: name, certificate: verified.Certificate(), from: verified.From, until: verified.Until}
 }
 
 // first is the first value of the first header whose first value is not empty (RH-5, RH-6).
@@ -167,7 +170,8 @@ func extra(h http.Header, prefixes []string) map[string][]string {
 // keyBytes is the length of assertions that are digested without an allocation.
 const keyBytes = 1024
 
-// keyOf digests an assertion, each list after its length and each part after its own, so that no two give the same input.
+// keyOf digests an assertion by the proxy with the certificate of that id: each list after its length and each part after
+// its own, so that no two give the same input.
 func keyOf(proxy string, id *identity.Identity) assertionKey {
 	var stack [keyBytes]byte
 	input := appendParts(stack[:0], proxy, id.Username, id.UID)

@@ -54,20 +54,29 @@ func (f *format) Type() string { return "format" }
 
 // report is a result that can be printed in every format.
 type report interface {
-	// rows are the lines of the table.
-	rows() []row
-	// name is the one word that stands for the result in a script; empty prints nothing.
-	name() string
+	// table is the heading and the lines below it. Values come from a server and are not trusted.
+	table() [][]string
+	// names are the words that stand for the result in a script, a line each.
+	names() []string
 }
 
-// row is one line of a table. Its value comes from a server and is not trusted.
+// row is one line about one thing.
 type row struct{ attribute, value string }
+
+// attributes makes a table of rows.
+func attributes(rows []row) [][]string {
+	table := [][]string{{"ATTRIBUTE", "VALUE"}}
+	for _, row := range rows {
+		table = append(table, []string{row.attribute, row.value})
+	}
+	return table
+}
 
 // print writes r to out.
 func (f *format) print(out io.Writer, r report) error {
 	switch *f {
 	case formatTable:
-		return printTable(out, r.rows())
+		return printTable(out, r.table())
 	case formatJSON:
 		encoded, err := json.MarshalIndent(r, "", "    ")
 		if err != nil {
@@ -81,20 +90,25 @@ func (f *format) print(out io.Writer, r report) error {
 		}
 		return write(out, string(encoded))
 	case formatName:
-		if r.name() == "" {
-			return nil
+		for _, name := range r.names() {
+			if err := write(out, printable(name)+"\n"); err != nil {
+				return err
+			}
 		}
-		return write(out, printable(r.name())+"\n")
+		return nil
 	default:
 		return fmt.Errorf("unknown output format %q", *f)
 	}
 }
 
-func printTable(out io.Writer, rows []row) error {
+func printTable(out io.Writer, lines [][]string) error {
 	table := printers.GetNewTabWriter(out)
-	lines := append([]row{{"ATTRIBUTE", "VALUE"}}, rows...)
 	for _, line := range lines {
-		if err := write(table, printable(line.attribute)+"\t"+printable(line.value)+"\n"); err != nil {
+		shown := make([]string, len(line))
+		for i, value := range line {
+			shown[i] = printable(value)
+		}
+		if err := write(table, strings.Join(shown, "\t")+"\n"); err != nil {
 			return err
 		}
 	}

@@ -9,11 +9,11 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
-const rootLong = `Ask an Ostiary gate, or any Kubernetes API server, who you are and how it is doing.
+const rootLong = `Ask an Ostiary gate, or any Kubernetes API server, who you are and how it is doing; shut credentials and people out.
 
 The server and the credential are those of the current kubeconfig context; the flags are kubectl's own.
 
-Exit codes: 0 done, 1 wrong use or broken kubeconfig, 2 the server is no Ostiary gate, 3 the gate is not ready,
+Exit codes: 0 done, 1 wrong use or broken kubeconfig, 2 the server is no Ostiary gate, 3 not ready, or not yet at every gate,
 4 no answer or the server could not prove who it is, 5 the server refused the credential.`
 
 // Run runs the program with its arguments, without the program's name, until it is done or ctx ends, and returns the
@@ -48,6 +48,10 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetErr(streams.ErrOut)
 	flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
+		newDescribe(flags, streams),
+		newGet(flags, streams),
+		newLift(flags, streams),
+		newRevoke(flags, streams),
 		newStatus(flags, streams),
 		newVersion(flags, streams),
 		newWhoAmI(flags, streams),

@@ -116,12 +116,14 @@ func gateText(gate *adminapi.GateStatus) string {
 	return "yes, cluster " + printable(gate.Cluster.Name) + " by " + printable(gate.Cluster.IdentityMode)
 }
 
-func (s *serverStatus) name() string {
-	if s.Gate == nil {
-		return ""
+func (s *serverStatus) names() []string {
+	if s.Gate == nil || s.Gate.Cluster.Name == "" {
+		return nil
 	}
-	return s.Gate.Cluster.Name
+	return []string{s.Gate.Cluster.Name}
 }
+
+func (s *serverStatus) table() [][]string { return attributes(s.rows()) }
 
 func (s *serverStatus) rows() []row {
 	verified := "yes"

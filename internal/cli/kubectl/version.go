@@ -81,7 +81,9 @@ func (v *versions) ask(ctx context.Context, flags *genericclioptions.ConfigFlags
 	return nil
 }
 
-func (v *versions) name() string { return v.Client.Version }
+func (v *versions) names() []string { return []string{v.Client.Version} }
+
+func (v *versions) table() [][]string { return attributes(v.rows()) }
 
 func (v *versions) rows() []row {
 	rows := []row{{"Client", v.Client.String()}}

@@ -95,7 +95,9 @@ func askWhoAmI(ctx context.Context, server *server) (*whoAmI, error) {
 	return result, err
 }
 
-func (w *whoAmI) name() string { return w.User.Username }
+func (w *whoAmI) names() []string { return []string{w.User.Username} }
+
+func (w *whoAmI) table() [][]string { return attributes(w.rows()) }
 
 func (w *whoAmI) rows() []row {
 	rows := []row{

@@ -36,8 +36,11 @@ var _ ledger.Store = (*Store)(nil)
 func (s *Store) Close() { s.close() }
 
 // List implements ledger.Store.
-func (s *Store) List(ctx context.Context, prefix string, each func(ledger.Record) error) (int64, error) {
+func (s *Store) List(ctx context.Context, prefix, after string, each func(ledger.Record) error) (int64, error) {
 	from, end, revision := s.prefix+prefix, clientv3.GetPrefixRangeEnd(s.prefix+prefix), int64(0)
+	if after != "" {
+		from = max(from, s.prefix+after+successor)
+	}
 	for {
 		answer, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
 		if err != nil {

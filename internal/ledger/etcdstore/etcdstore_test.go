@@ -65,7 +65,7 @@ func TestEmbedded(t *testing.T) {
 			}
 		}
 		count, last := 0, ""
-		revision, err := store.List(t.Context(), "l/", func(r ledger.Record) error {
+		revision, err := store.List(t.Context(), "l/", "", func(r ledger.Record) error {
 			if count == 0 {
 				put(t, store, "l/99999", "too late")
 			}

@@ -1,0 +1,362 @@
+package kubectl
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/apimachinery/pkg/util/duration"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+	"k8s.io/client-go/rest"
+
+	"github.com/ostiary/ostiary/internal/adminapi"
+)
+
+const getLong = `List what the gate's ledger holds.
+
+revocations: what is shut out, by whom and why; --all shows those too that were lifted.
+streams: long-running requests that are open, such as watches, logs, execs and port-forwards.
+
+With --watch, what changes is shown until the command is interrupted.
+
+Exit codes: 0 done; 1 not allowed, or wrong use; 4 no answer; 5 the credential was refused.`
+
+// watchEvery is how often --watch asks: a person reads no faster, and nothing is missed that still stands.
+const watchEvery = 2 * time.Second
+
+// getFlags say what to list.
+type getFlags struct {
+	user, mechanism string
+	all, watch      bool
+	limit           int
+}
+
+func newGet(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
+	var chosen getFlags
+	command := &cobra.Command{
+		Use:       "get (revocations | streams)",
+		Short:     "List what the gate's ledger holds",
+		Long:      getLong,
+		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
+		ValidArgs: []string{adminapi.RevocationsResource, adminapi.StreamsResource},
+	}
+	set := command.Flags()
+	set.StringVar(&chosen.user, "user", "", "Only what is about this user name.")
+	set.StringVar(&chosen.mechanism, "mechanism", "", "Only what is about this mechanism.")
+	set.BoolVar(&chosen.all, "all", false, "Revocations that were lifted too.")
+	set.BoolVarP(&chosen.watch, "watch", "w", false, "Go on, and show what changes.")
+	set.IntVar(&chosen.limit, "limit", 0, "At most that many; 0 for all.")
+	output := addOutputFlag(command)
+	command.RunE = func(command *cobra.Command, args []string) error {
+		server, err := connect(flags, streams)
+		if err != nil {
+			return err
+		}
+		list := server.revocations
+		if args[0] == adminapi.StreamsResource {
+			list = server.streams
+		}
+		return follow(command.Context(), &chosen, output, streams, list)
+	}
+	return command
+}
+
+// follow prints a list, and with --watch the list again whenever it changed.
+func follow(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (report, error)) error {
+	ticker := time.NewTicker(watchEvery)
+	defer ticker.Stop()
+	for shown := ""; ; {
+		result, err := list(ctx, chosen)
+		if err != nil {
+			return err
+		}
+		encoded, err := json.Marshal(result)
+		if err != nil {
+			return exitWith(ExitFailed, "%w", err)
+		}
+		if string(encoded) != shown {
+			shown = string(encoded)
+			if err := output.print(streams.Out, result); err != nil {
+				return err
+			}
+		}
+		if !chosen.watch {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		}
+	}
+}
+
+// revocations lists all pages.
+func (s *server) revocations(ctx context.Context, chosen *getFlags) (report, error) {
+	all := &revocationList{RevocationList: adminapi.RevocationList{TypeMeta: adminapi.TypeOf(adminapi.RevocationListKind), Items: []adminapi.Revocation{}}, now: time.Now()}
+	query := url.Values{}
+	set(query, map[string]string{"user": chosen.user, "mechanism": chosen.mechanism})
+	if chosen.all {
+		query.Set("past", "true")
+	}
+	for {
+		if chosen.limit > 0 {
+			query.Set("limit", strconv.Itoa(min(chosen.limit-len(all.Items), revokeBatch)))
+		}
+		var page adminapi.RevocationList
+		if err := s.get(ctx, adminapi.RevocationsPath, query, &page, adminapi.RevocationListKind); err != nil {
+			return nil, err
+		}
+		all.Items = append(all.Items, page.Items...)
+		if page.Metadata.Continue == "" || chosen.limit > 0 && len(all.Items) >= chosen.limit {
+			return all, nil
+		}
+		query.Set("continue", page.Metadata.Continue)
+	}
+}
+
+// streams lists open streams.
+func (s *server) streams(ctx context.Context, chosen *getFlags) (report, error) {
+	list := &streamList{now: time.Now()}
+	query := url.Values{}
+	set(query, map[string]string{"user": chosen.user, "mechanism": chosen.mechanism})
+	if err := s.get(ctx, adminapi.StreamsPath, query, &list.StreamList, adminapi.StreamListKind); err != nil {
+		return nil, err
+	}
+	if chosen.limit > 0 && len(list.Items) > chosen.limit {
+		list.Items = list.Items[:chosen.limit]
+	}
+	return list, nil
+}
+
+// set sets what is not empty.
+func set(query url.Values, values map[string]string) {
+	for name, value := range values {
+		if value != "" {
+			query.Set(name, value)
+		}
+	}
+}
+
+// get reads an object, which must be of a kind.
+func (s *server) get(ctx context.Context, path string, query url.Values, answer any, kind string) error {
+	return s.into(ctx, withQuery(s.client.RESTClient().Get().AbsPath(path), query), answer, kind)
+}
+
+func withQuery(request *rest.Request, query url.Values) *rest.Request {
+	for name, values := range query {
+		for _, value := range values {
+			request = request.Param(name, value)
+		}
+	}
+	return request
+}
+
+// into sends a request and reads the answer.
+func (s *server) into(ctx context.Context, request *rest.Request, answer any, kind string) error {
+	body, err := request.DoRaw(ctx)
+	if err != nil {
+		return s.explainLedger(err, body)
+	}
+	var meta adminapi.TypeMeta
+	if err := json.Unmarshal(body, &meta); err != nil || meta.Is(kind) != nil {
+		return exitWith(ExitNotAGate, "%s is %w with a ledger: it does not answer with a %s", s.url, errNotAGate, kind)
+	}
+	if err := json.Unmarshal(body, answer); err != nil {
+		return exitWith(ExitFailed, "%s: the answer cannot be read: %w", s.url, err)
+	}
+	return nil
+}
+
+// revocationList is a list that can be printed.
+type revocationList struct {
+	adminapi.RevocationList
+
+	now time.Time
+}
+
+func (l *revocationList) names() []string { return names(l.Items) }
+
+// names are the names of revocations that were made.
+func names(items []adminapi.Revocation) []string {
+	var all []string
+	for i := range items {
+		if name := items[i].Metadata.Name; name != "" {
+			all = append(all, name)
+		}
+	}
+	return all
+}
+
+func (l *revocationList) table() [][]string {
+	table := [][]string{{"NAME", "SHUTS OUT", "STATE", "AGE", "BY", "REASON"}}
+	for i := range l.Items {
+		one := &l.Items[i]
+		table = append(table, []string{
+			one.Metadata.Name, targetText(&one.Spec), stateText(one), duration.HumanDuration(l.now.Sub(one.Metadata.CreationTimestamp)),
+			one.Status.Actor.Username, one.Spec.Reason,
+		})
+	}
+	return table
+}
+
+// stateText says whether a revocation stands.
+func stateText(r *adminapi.Revocation) string {
+	switch {
+	case r.Status.Lifted != nil:
+		return "lifted"
+	case r.Status.Ended:
+		return "ended"
+	case !r.Spec.Until.IsZero():
+		return "until " + r.Spec.Until.UTC().Format(time.RFC3339)
+	default:
+		return "stands"
+	}
+}
+
+// streamList is a list that can be printed.
+type streamList struct {
+	adminapi.StreamList
+
+	now time.Time
+}
+
+func (l *streamList) names() []string {
+	var all []string
+	for i := range l.Items {
+		all = append(all, l.Items[i].RequestID)
+	}
+	return all
+}
+
+func (l *streamList) table() [][]string { return streamTable(l.Items) }
+
+func streamTable(streams []adminapi.Stream) [][]string {
+	table := [][]string{{"USER", "MECHANISM", "CLUSTER", "STREAM", "SOURCE", "SINCE", "REQUEST ID"}}
+	for i := range streams {
+		one := &streams[i]
+		what := one.Verb + " " + one.Resource + one.Path
+		if one.Name != "" {
+			what += " " + one.Name
+		}
+		if one.Namespace != "" {
+			what += " in " + one.Namespace
+		}
+		user := one.Username
+		if one.ActingAs != "" {
+			user += " as " + one.ActingAs
+		}
+		table = append(table, []string{user, one.Mechanism, one.Cluster, what, one.Source, one.Since.UTC().Format(time.RFC3339), one.RequestID})
+	}
+	return table
+}
+
+const describeLong = `Show a revocation with everything that the ledger holds of it, whether it stands or was lifted.
+
+Exit codes: 0 done; 1 not allowed, or there is none of that name; 4 no answer; 5 the credential was refused.`
+
+func newDescribe(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
+	command := &cobra.Command{
+		Use: "describe revocation NAME", Short: "Show a revocation with all that is known of it", Long: describeLong,
+		Args: cobra.MatchAll(cobra.ExactArgs(2), func(_ *cobra.Command, args []string) error { //nolint:mnd // the kind and the name
+			if args[0] != "revocation" {
+				return fmt.Errorf("unknown kind %q; known here: revocation", args[0])
+			}
+			return nil
+		}),
+	}
+	output := addOutputFlag(command)
+	command.RunE = func(command *cobra.Command, args []string) error {
+		server, err := connect(flags, streams)
+		if err != nil {
+			return err
+		}
+		var found oneRevocation
+		if err := server.get(command.Context(), adminapi.RevocationsPath+"/"+url.PathEscape(args[1]), nil, &found.Revocation, adminapi.RevocationKind); err != nil {
+			return err
+		}
+		return output.print(streams.Out, &found)
+	}
+	return command
+}
+
+const liftLong = `End a revocation: what it shut out counts again, as far as nothing else shuts it out. The record keeps both.
+
+Exit codes: 0 lifted at every gate; 3 lifted, and a gate did not answer; 1 not allowed, or there is none that stands of that
+name; 4 no answer; 5 the credential was refused.`
+
+func newLift(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
+	var reason string
+	command := &cobra.Command{Use: "lift NAME", Short: "End a revocation", Long: liftLong, Args: cobra.ExactArgs(1)}
+	command.Flags().StringVar(&reason, "reason", "", "Why, for those who read the record. Required.")
+	output := addOutputFlag(command)
+	command.RunE = func(command *cobra.Command, args []string) error {
+		if strings.TrimSpace(reason) == "" {
+			return exitWith(ExitFailed, "give a --reason: it is what others find in the record")
+		}
+		server, err := connect(flags, streams)
+		if err != nil {
+			return err
+		}
+		var lifted oneRevocation
+		path := adminapi.RevocationsPath + "/" + url.PathEscape(args[0]) + "/" + adminapi.LiftSubresource
+		if err := server.post(command.Context(), path, nil, &adminapi.Lift{TypeMeta: adminapi.TypeOf(adminapi.LiftKind), Reason: reason},
+			&lifted.Revocation, adminapi.RevocationKind); err != nil {
+			return err
+		}
+		if err := output.print(streams.Out, &lifted); err != nil {
+			return err
+		}
+		if force := lifted.Status.InForce; force != nil && !force.Complete {
+			return exitWith(ExitNotReady, "lifted; a gate did not answer")
+		}
+		return nil
+	}
+	return command
+}
+
+// oneRevocation is a revocation that can be printed.
+type oneRevocation struct{ adminapi.Revocation }
+
+func (r *oneRevocation) names() []string { return []string{r.Metadata.Name} }
+
+func (r *oneRevocation) table() [][]string {
+	rows := []row{
+		{"Name", r.Metadata.Name},
+		{"Shuts out", targetText(&r.Spec)},
+		{"State", stateText(&r.Revocation)},
+		{"Reason", r.Spec.Reason},
+		{"Created", r.Metadata.CreationTimestamp.UTC().Format(time.RFC3339)},
+		{"By", actorText(&r.Status.Actor)},
+	}
+	if from := r.Spec.IssuedFrom; !from.IsZero() {
+		rows = append(rows, row{"Issued from", from.UTC().Format(time.RFC3339)})
+	}
+	if until := r.Spec.IssuedUntil; !until.IsZero() {
+		rows = append(rows, row{"Issued until", until.UTC().Format(time.RFC3339)})
+	}
+	if lifted := r.Status.Lifted; lifted != nil {
+		rows = append(rows, row{"Lifted", lifted.At.UTC().Format(time.RFC3339)}, row{"Lifted by", actorText(&lifted.Actor)}, row{"Lifted because", lifted.Reason})
+	}
+	if r.Status.InForce != nil {
+		rows = append(rows, forceRows(r.Status.InForce)...)
+	}
+	return attributes(rows)
+}
+
+func actorText(actor *adminapi.Actor) string {
+	text := actor.Username
+	if actor.CredentialID != "" {
+		text += ", " + actor.Mechanism + " " + actor.CredentialID
+	}
+	if actor.Source != "" {
+		text += ", from " + actor.Source
+	}
+	return text
+}

@@ -1,0 +1,103 @@
+package ledger
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+const (
+	// probeEvery is how often the view is proven: five times before requests are refused.
+	probeEvery = 200 * time.Millisecond
+	// freshFor is how long a proof holds for requests. It is the time in which a revoke waits for a replica that is silent.
+	freshFor = time.Second
+	// streamsFor is how long it holds for streams that are open.
+	streamsFor = 5 * time.Second
+	// leap is how much further the wall clock may go than the monotonic one, which stands still while the machine is
+	// suspended.
+	leap = 500 * time.Millisecond
+	// remind is how often it is said that requests are let in without proof.
+	remind = time.Minute
+)
+
+// fresh returns an error if the view is not known to be fresh enough for a request, or for a stream that is open.
+func (l *Ledger) fresh(now time.Time, open bool) error {
+	proven := l.proven.Load()
+	if proven == nil {
+		return unavailable
+	}
+	limit := max(freshFor, l.config.BestEffort)
+	if open {
+		limit = max(streamsFor, l.config.BestEffort)
+	}
+	age := now.Sub(*proven)
+	if age > limit || now.Round(0).Sub(proven.Round(0))-age > leap {
+		return unavailable
+	}
+	return nil
+}
+
+// unavailable is shared: it is what every request gets while the store is lost.
+var unavailable = &Refusal{} //nolint:gochecknoglobals // a constant that Go cannot express
+
+// Ready returns an error while requests are refused because the ledger cannot be read, or would be but for best effort.
+func (l *Ledger) Ready() error {
+	if proven := l.proven.Load(); proven == nil || time.Since(*proven) > freshFor {
+		return ErrUnavailable
+	}
+	return nil
+}
+
+// prove proves, again and again, that the mirror holds everything (docs/adr/0005-ledger.md).
+func (l *Ledger) prove(ctx context.Context) {
+	ticker := time.NewTicker(probeEvery)
+	defer ticker.Stop()
+	said := time.Time{} // when the loss was said last
+	for {
+		began := time.Now()
+		err := l.probe(ctx, began)
+		proven := l.proven.Load()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err == nil && !said.IsZero():
+			said = time.Time{}
+			l.config.Logger.Info("the ledger can be read again")
+		case err != nil && (proven == nil || time.Since(*proven) > freshFor) && time.Since(said) > remind:
+			said = time.Now()
+			l.config.Logger.Error("the ledger cannot be read: "+l.consequence(), slog.String("cause", err.Error()))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+}
+
+// consequence says what is done without a ledger.
+func (l *Ledger) consequence() string {
+	if l.config.BestEffort > 0 {
+		return "by best effort, requests are let in without knowing of new revocations, for " + l.config.BestEffort.String() + " at most"
+	}
+	return "requests are refused with 503, and open streams are cut"
+}
+
+// probe proves that the mirror held everything at the moment it began. The own record is read before the fence: a replica
+// that was taken for dead, and came back between the two, must not be fresh by what it read before.
+func (l *Ledger) probe(ctx context.Context, began time.Time) error {
+	ctx, cancel := context.WithTimeout(ctx, freshFor)
+	defer cancel()
+	if err := l.present(ctx); err != nil {
+		return err
+	}
+	fence, err := l.config.Store.Read(ctx, headKey)
+	if err != nil {
+		return err
+	}
+	if err := l.await(ctx, func() bool { return l.applied >= fence.Revision && l.applied > 0 }); err != nil {
+		return err
+	}
+	l.proven.Store(&began)
+	return nil
+}

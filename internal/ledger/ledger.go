@@ -1,0 +1,292 @@
+package ledger
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/ostiary/ostiary/internal/authn"
+)
+
+// Where records stand in the store.
+const (
+	headKey       = "head"     // rewritten by every revocation: the fence, and the count of the ledger's order
+	revocationKey = "rev/"     // those that stand, by name
+	pastKey       = "past/"    // those that were lifted
+	replicaKey    = "replica/" // the gates that have this ledger, by name
+)
+
+const (
+	// resyncWait is how long a mirror that lost the store waits before it asks again. It loses no time that matters: the view
+	// is fresh for a second after it was proven.
+	resyncWait = 100 * time.Millisecond
+	// batch is how many records one transaction writes, below the 128 operations that etcd takes by default.
+	batch = 60
+	// lately is for how many revocations it is kept how many streams fell, for whoever waits to hear it.
+	lately = 100
+)
+
+// Config is what a Ledger is made of.
+type Config struct {
+	// Store is required.
+	Store Store
+	// Replica is this process's name among those that have the ledger; empty means that it is the only one. It must be
+	// new with every start.
+	Replica string
+	// Logger takes what operators should know. Required.
+	Logger *slog.Logger
+	// Changed is called after every change, before the change counts as applied: it cuts the streams that may not go on,
+	// and returns how many fell under which revocation. Nil where there are none.
+	Changed func() map[string]int
+	// BestEffort is how long requests are still judged by a view that cannot be proven fresh: revocations may not hold in
+	// that time. 0 refuses them after one second, as anything that is to be trusted should.
+	BestEffort time.Duration
+}
+
+// Ledger judges credentials by all revocations that stand. It is safe for concurrent use.
+type Ledger struct {
+	config Config
+	mirror *mirror
+	proven atomic.Pointer[time.Time] // the last moment at which the mirror is known to have held everything
+
+	mu       sync.Mutex
+	applied  int64         // revision up to which everything is in force
+	settled  int64         // the last of those that concerned requests
+	news     chan struct{} // closed when applied or replicas changes
+	replicas map[string]*replicaView
+	cut      map[string]int // streams that fell, by revocation, for those applied lately
+}
+
+// New returns a ledger that refuses everything until Run has read the store.
+func New(config Config) (*Ledger, error) {
+	if config.Store == nil || config.Logger == nil {
+		return nil, errors.New("ledger: store and logger are required")
+	}
+	return &Ledger{config: config, mirror: newMirror(), news: make(chan struct{}), replicas: make(map[string]*replicaView)}, nil
+}
+
+// Run follows the store until ctx ends, and then returns nil.
+func (l *Ledger) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { l.follow(ctx); return nil })
+	group.Go(func() error { l.prove(ctx); return nil })
+	if l.config.Replica != "" {
+		group.Go(func() error { l.announce(ctx); return nil })
+		group.Go(func() error { l.evict(ctx); return nil })
+	}
+	return group.Wait()
+}
+
+// Judge refuses a credential that is shut out, and every credential while the view of the ledger may be outdated. It
+// returns nil or a *Refusal. A credential that it has judged since the last change costs two comparisons.
+func (l *Ledger) Judge(r *authn.Request, cred *authn.Credential) error {
+	now := time.Now()
+	// Freshness first: the mirror that is looked into holds at least what was proven.
+	if err := l.fresh(now, r.Open); err != nil {
+		return err
+	}
+	if name := l.mirror.find(cred, now); name != "" {
+		return &Refusal{Revocation: name}
+	}
+	return nil
+}
+
+// ReasonRevoked is the reason of a refusal because of a revocation.
+const ReasonRevoked authn.Reason = "revoked"
+
+// Errors that a Refusal wraps.
+var (
+	ErrRevoked     = errors.New("the credential is revoked")
+	ErrUnavailable = errors.New("the ledger could not be read for too long: what it says now is not known")
+)
+
+// Refusal says that a credential is shut out, or that nobody can say. The zero value is the latter.
+type Refusal struct {
+	// Revocation is the name of the one that shuts it out; empty if the ledger cannot be read.
+	Revocation string
+}
+
+// Error implements error.
+func (r *Refusal) Error() string {
+	if r.Revocation == "" {
+		return ErrUnavailable.Error()
+	}
+	return ErrRevoked.Error() + " by " + r.Revocation
+}
+
+// Unwrap gives ErrRevoked or ErrUnavailable.
+func (r *Refusal) Unwrap() error {
+	if r.Revocation == "" {
+		return ErrUnavailable
+	}
+	return ErrRevoked
+}
+
+// RefusalReason implements authn.Refusal.
+func (r *Refusal) RefusalReason() authn.Reason {
+	if r.Revocation == "" {
+		return authn.ReasonUnavailable
+	}
+	return ReasonRevoked
+}
+
+var _ authn.Refusal = (*Refusal)(nil)
+
+// follow keeps the mirror up to date: it lists, watches, and lists anew when the watch is lost. What it had stays in force
+// meanwhile.
+func (l *Ledger) follow(ctx context.Context) {
+	said := ""
+	for ctx.Err() == nil {
+		err := l.sync(ctx)
+		if ctx.Err() != nil {
+			return
+		}
+		if err.Error() != said && !errors.Is(err, ErrCompacted) {
+			said = err.Error()
+			l.config.Logger.Error("the ledger's store is lost; asking again", slog.String("cause", said))
+		}
+		wait(ctx, resyncWait)
+	}
+}
+
+// wait returns after d, or when ctx ends.
+func wait(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+	case <-timer.C:
+	}
+}
+
+// sync reads all of the store and then every change. It returns only with an error.
+func (l *Ledger) sync(ctx context.Context) error {
+	// Built aside: what is in force stays so until all of the new is there.
+	next, replicas := newMirror(), make(map[string]*replicaView)
+	revision, err := l.config.Store.List(ctx, "", "", func(r Record) error { return take(next, replicas, r) })
+	if err != nil {
+		return err
+	}
+	l.mirror.replace(next)
+	l.mu.Lock()
+	l.replicas = replicas
+	l.mu.Unlock()
+	l.settle(revision)
+	return l.config.Store.Watch(ctx, "", revision, func(change Change) error {
+		l.mu.Lock()
+		generation := l.mirror.generation.Load()
+		for _, record := range change.Records {
+			if err := take(l.mirror, l.replicas, record); err != nil {
+				l.mu.Unlock()
+				return err
+			}
+		}
+		l.mu.Unlock()
+		if l.mirror.generation.Load() == generation {
+			l.note(change.Revision)
+			return nil
+		}
+		l.settle(change.Revision)
+		return nil
+	})
+}
+
+// take puts one record where it belongs. What is not understood is an error, and keeps the view from being fresh: it may
+// be a revocation that a later version wrote.
+func take(m *mirror, replicas map[string]*replicaView, record Record) error {
+	if name, ok := strings.CutPrefix(record.Key, revocationKey); ok {
+		if record.Value == nil {
+			m.drop(name)
+			return nil
+		}
+		revocation, err := decodeRevocation(name, record.Value)
+		if err != nil {
+			return err
+		}
+		m.put(revocation)
+		return nil
+	}
+	if name, ok := strings.CutPrefix(record.Key, replicaKey); ok {
+		return takeReplica(replicas, name, record)
+	}
+	if record.Key == headKey || strings.HasPrefix(record.Key, pastKey) {
+		return nil
+	}
+	return fmt.Errorf("ledger: the store holds a record of a kind that this version does not know, %q; run the version that wrote it", record.Key)
+}
+
+// settle makes the streams follow a change, and then counts it as applied.
+func (l *Ledger) settle(revision int64) {
+	var cut map[string]int
+	if l.config.Changed != nil {
+		cut = l.config.Changed()
+	}
+	l.mu.Lock()
+	l.settled = max(l.settled, revision)
+	if l.cut == nil || len(l.cut) > lately {
+		l.cut = make(map[string]int)
+	}
+	for name, n := range cut {
+		l.cut[name] += n
+	}
+	l.mu.Unlock()
+	l.note(revision)
+}
+
+// note counts a revision as applied, and wakes those who wait for it.
+func (l *Ledger) note(revision int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.applied = max(l.applied, revision)
+	close(l.news)
+	l.news = make(chan struct{})
+}
+
+// await waits until done, which is called under the lock, or ctx's end.
+func (l *Ledger) await(ctx context.Context, done func() bool) error {
+	for {
+		l.mu.Lock()
+		finished, news := done(), l.news
+		l.mu.Unlock()
+		if finished {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-news:
+		}
+	}
+}
+
+// decode reads a value that a ledger wrote. It is strict: a field that is not known may change what the others mean.
+func decode(key string, value []byte, into any) error {
+	decoder := json.NewDecoder(strings.NewReader(string(value)))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		return fmt.Errorf("ledger: record %s cannot be read: %w", key, err)
+	}
+	if decoder.More() {
+		return fmt.Errorf("ledger: record %s has something after its end", key)
+	}
+	return nil
+}
+
+func decodeRevocation(name string, value []byte) (*Revocation, error) {
+	r := &Revocation{Name: name}
+	if err := decode(revocationKey+name, value, r); err != nil {
+		return nil, err
+	}
+	if err := r.Target.check(); err != nil {
+		return nil, fmt.Errorf("ledger: record %s%s: %w", revocationKey, name, err)
+	}
+	return r, nil
+}

@@ -1,0 +1,332 @@
+package ledgerapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ostiary/ostiary/internal/adminapi"
+	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/ledger"
+)
+
+// revoke makes one revocation, or the items of a list.
+func (a *API) revoke(x *exchange) {
+	list, isList, err := x.readRevocations()
+	if err != nil {
+		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		return
+	}
+	now, dryRun, myself := time.Now(), false, false
+	for name, values := range x.r.URL.Query() {
+		switch {
+		case name == "dryRun" && len(values) == 1 && values[0] == metav1.DryRunAll:
+			dryRun = true
+		case name == "includingMyself" && len(values) == 1 && values[0] == "true":
+			myself = true
+		case name == "fieldManager" || name == "fieldValidation" || name == "timeout":
+		default:
+			x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "unknown query parameter "+strconv.Quote(name))
+			return
+		}
+	}
+	for i, one := range list {
+		one.Actor, one.Created = x.actor(), now
+		if err := one.Check(now); err != nil {
+			x.failed(at(i, isList, err))
+			return
+		}
+		if !dryRun && !myself && one.Matches(now)(x.caller.Credential) {
+			x.fail(http.StatusConflict, metav1.StatusReasonConflict,
+				at(i, isList, errors.New("it would shut out the credential that asks for it; say that this is meant, or use another credential")).Error())
+			return
+		}
+	}
+	if dryRun {
+		x.answerRevocations(http.StatusOK, list, isList, nil, a.wouldCut(list, now))
+		return
+	}
+	// What has begun is brought to its end, also where the client went away.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), actTimeout)
+	defer cancel()
+	force, err := a.config.Ledger.Revoke(ctx, list...)
+	if err != nil {
+		x.failed(err)
+		return
+	}
+	x.answerRevocations(http.StatusCreated, list, isList, force, nil)
+}
+
+// at says which item of a list an error is about.
+func at(i int, isList bool, err error) error {
+	if !isList {
+		return err
+	}
+	return fmt.Errorf("items[%d]: %w", i, err)
+}
+
+// readRevocations reads a Revocation or a RevocationList.
+func (x *exchange) readRevocations() (list []*ledger.Revocation, isList bool, err error) {
+	var raw json.RawMessage
+	if err := x.read(&raw); err != nil {
+		return nil, false, err
+	}
+	items := []adminapi.Revocation{{}}
+	if isList = kindOf(raw) == adminapi.RevocationListKind; isList {
+		var written adminapi.RevocationList
+		if err := strict(raw, &written); err != nil {
+			return nil, true, err
+		}
+		if err := written.Is(adminapi.RevocationListKind); err != nil {
+			return nil, true, err
+		}
+		items = written.Items
+	} else if err := strict(raw, &items[0]); err != nil {
+		return nil, false, err
+	}
+	if len(items) == 0 || len(items) > maxItems {
+		return nil, isList, fmt.Errorf("a list has 1 to %d items", maxItems)
+	}
+	for i := range items {
+		if items[i].TypeMeta == (adminapi.TypeMeta{}) && isList {
+			items[i].TypeMeta = adminapi.TypeOf(adminapi.RevocationKind)
+		}
+		one, err := fromAPI(&items[i])
+		if err != nil {
+			return nil, isList, at(i, isList, err)
+		}
+		list = append(list, one)
+	}
+	return list, isList, nil
+}
+
+// fromAPI turns a written revocation into the ledger's.
+func fromAPI(written *adminapi.Revocation) (*ledger.Revocation, error) {
+	if err := written.Is(adminapi.RevocationKind); err != nil {
+		return nil, err
+	}
+	target, err := targetFromAPI(&written.Spec.Target)
+	if err != nil {
+		return nil, err
+	}
+	r := &ledger.Revocation{
+		Target: target, IssuedFrom: written.Spec.IssuedFrom, IssuedUntil: written.Spec.IssuedUntil, Until: written.Spec.Until, Reason: written.Spec.Reason,
+	}
+	switch written.Spec.Scope {
+	case "", adminapi.ScopeAlways:
+	case adminapi.ScopeSoFar:
+		r.Scope = ledger.SoFar
+	default:
+		return nil, fmt.Errorf("spec.scope: %q: want %s or %s", written.Spec.Scope, adminapi.ScopeAlways, adminapi.ScopeSoFar)
+	}
+	return r, nil
+}
+
+// targetFromAPI wants exactly one field.
+func targetFromAPI(written *adminapi.Target) (ledger.Target, error) {
+	var all []ledger.Target
+	if c := written.Credential; c != nil {
+		all = append(all, ledger.Target{Kind: ledger.OneCredential, Name: c.ID, Issuer: c.Issuer})
+	}
+	if c := written.Certificate; c != nil {
+		// However it was copied: 0x, colons, capitals, leading zeros.
+		serial := strings.TrimLeft(strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(c.Serial), "0x"), ":", "")), "0")
+		if serial == "" && c.Serial != "" {
+			serial = "0"
+		}
+		all = append(all, ledger.Target{Kind: ledger.OneCertificate, Name: serial, Issuer: c.Issuer})
+	}
+	for kind, name := range map[ledger.Kind]string{ledger.User: written.User, ledger.Issuer: written.Issuer, ledger.AllOfMechanism: written.Mechanism} {
+		if name != "" {
+			all = append(all, ledger.Target{Kind: kind, Name: name})
+		}
+	}
+	if len(all) != 1 {
+		return ledger.Target{}, errors.New("spec.target: set exactly one of credential, certificate, user, issuer, mechanism")
+	}
+	return all[0], nil
+}
+
+// toAPI turns a revocation into its written form.
+func toAPI(r *ledger.Revocation, now time.Time) adminapi.Revocation {
+	written := adminapi.Revocation{
+		TypeMeta: adminapi.TypeOf(adminapi.RevocationKind),
+		Metadata: adminapi.ObjectMeta{Name: r.Name, CreationTimestamp: r.Created},
+		Spec: adminapi.RevocationSpec{
+			Scope: adminapi.ScopeAlways, IssuedFrom: r.IssuedFrom, IssuedUntil: r.IssuedUntil, Until: r.Until, Reason: r.Reason,
+		},
+		Status: adminapi.RevocationStatus{Actor: adminapi.Actor(r.Actor), Ended: !r.Until.IsZero() && !now.Before(r.Until)},
+	}
+	if r.Scope == ledger.SoFar {
+		written.Spec.Scope = adminapi.ScopeSoFar
+	}
+	switch target := &written.Spec.Target; r.Target.Kind {
+	case ledger.OneCredential:
+		target.Credential = &adminapi.CredentialTarget{ID: r.Target.Name, Issuer: r.Target.Issuer}
+	case ledger.OneCertificate:
+		target.Certificate = &adminapi.CertificateTarget{Serial: r.Target.Name, Issuer: r.Target.Issuer}
+	case ledger.User:
+		target.User = r.Target.Name
+	case ledger.Issuer:
+		target.Issuer = r.Target.Name
+	case ledger.AllOfMechanism:
+		target.Mechanism = r.Target.Name
+	}
+	if r.Lifted != nil {
+		written.Status.Lifted = &adminapi.Lifted{Reason: r.Lifted.Reason, Actor: adminapi.Actor(r.Lifted.Actor), At: r.Lifted.At}
+	}
+	return written
+}
+
+// forceToAPI turns the proof into its written form.
+func forceToAPI(force *ledger.InForce) *adminapi.InForce {
+	if force == nil {
+		return nil
+	}
+	written := &adminapi.InForce{Complete: force.Complete(), TookMilliseconds: float64(force.Took) / float64(time.Millisecond)}
+	for _, name := range slices.Sorted(maps.Keys(force.Replicas)) {
+		written.Replicas = append(written.Replicas, adminapi.ReplicaInForce{Name: name, State: string(force.Replicas[name])})
+	}
+	for _, n := range force.Cut {
+		written.StreamsCut += n
+	}
+	return written
+}
+
+// answerRevocations answers a request that made revocations, or would have.
+func (x *exchange) answerRevocations(code int, list []*ledger.Revocation, isList bool, force *ledger.InForce, would []adminapi.Stream) {
+	now := time.Now()
+	answer := adminapi.RevocationList{TypeMeta: adminapi.TypeOf(adminapi.RevocationListKind)}
+	for _, one := range list {
+		answer.Items = append(answer.Items, toAPI(one, now))
+	}
+	last := &answer.Items[len(answer.Items)-1].Status // that of the whole request, where there are several
+	last.InForce, last.WouldCut = forceToAPI(force), would
+	if isList {
+		x.answer(code, answer)
+		return
+	}
+	x.answer(code, answer.Items[0])
+}
+
+// wouldCut lists the streams that revocations would cut.
+func (a *API) wouldCut(list []*ledger.Revocation, now time.Time) []adminapi.Stream {
+	return streamsToAPI(a.config.Streams(func(cred *authn.Credential) bool {
+		return slices.ContainsFunc(list, func(one *ledger.Revocation) bool { return one.Matches(now)(cred) })
+	}))
+}
+
+// lift ends a revocation.
+func (a *API) lift(x *exchange, name string) {
+	var written adminapi.Lift
+	err := x.read(&written)
+	if err == nil {
+		err = written.Is(adminapi.LiftKind)
+	}
+	if err != nil {
+		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), actTimeout)
+	defer cancel()
+	lifted, force, err := a.config.Ledger.Lift(ctx, name, ledger.Lift{Reason: written.Reason, Actor: x.actor()})
+	if err != nil {
+		x.failed(err)
+		return
+	}
+	answer := toAPI(lifted, time.Now())
+	answer.Status.InForce = forceToAPI(force)
+	x.answer(http.StatusOK, answer)
+}
+
+// get answers with one revocation, lifted or not.
+func (a *API) get(x *exchange, name string) {
+	found, err := a.config.Ledger.Get(x.r.Context(), name)
+	if err != nil {
+		x.failed(err)
+		return
+	}
+	x.answer(http.StatusOK, toAPI(found, time.Now()))
+}
+
+// list answers with a page of revocations.
+func (a *API) list(x *exchange) {
+	query := x.r.URL.Query()
+	limit := pageSize
+	if text := query.Get("limit"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > maxItems {
+			x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("limit: want a number from 1 to %d", maxItems))
+			return
+		}
+		limit = n
+	}
+	now, past := time.Now(), query.Get("past") == "true"
+	answer := adminapi.RevocationList{TypeMeta: adminapi.TypeOf(adminapi.RevocationListKind), Items: []adminapi.Revocation{}}
+	var err error
+	answer.Metadata.Continue, err = a.config.Ledger.List(x.r.Context(), past, query.Get("continue"), func(r *ledger.Revocation) bool {
+		one := toAPI(r, now)
+		if selected(&one, query.Get("user"), query.Get("mechanism")) {
+			answer.Items = append(answer.Items, one)
+		}
+		return len(answer.Items) < limit
+	})
+	if err != nil {
+		x.failed(err)
+		return
+	}
+	x.answer(http.StatusOK, answer)
+}
+
+// selected reports whether a revocation is one of those asked for; empty asks for all.
+func selected(r *adminapi.Revocation, user, mechanism string) bool {
+	return (user == "" || r.Spec.Target.User == user) && (mechanism == "" || r.Spec.Target.Mechanism == mechanism)
+}
+
+// listStreams answers with the streams that are open at this replica.
+func (a *API) listStreams(x *exchange) {
+	user := x.r.URL.Query().Get("user")
+	items := streamsToAPI(a.config.Streams(func(cred *authn.Credential) bool { return user == "" || cred.Identity.Username == user }))
+	x.answer(http.StatusOK, adminapi.StreamList{TypeMeta: adminapi.TypeOf(adminapi.StreamListKind), Items: items})
+}
+
+// streamsToAPI turns streams into their written form, the oldest first.
+func streamsToAPI(streams []gateway.StreamInfo) []adminapi.Stream {
+	all := make([]adminapi.Stream, 0, len(streams))
+	for i := range streams {
+		one := &streams[i]
+		resource := one.Resource
+		if one.Subresource != "" {
+			resource += "/" + one.Subresource
+		}
+		all = append(all, adminapi.Stream{
+			RequestID: one.RequestID, Since: one.Began, Source: one.Source, Cluster: one.Cluster, Username: one.Username, ActingAs: one.ActingAs,
+			Mechanism: string(one.Mechanism), CredentialID: one.CredentialID.Value, Issuer: one.CredentialID.Issuer,
+			Verb: one.Verb, APIGroup: one.APIGroup, Resource: resource, Namespace: one.Namespace, Name: one.Name, Path: one.Path,
+		})
+	}
+	slices.SortFunc(all, func(a, b adminapi.Stream) int {
+		if c := a.Since.Compare(b.Since); c != 0 {
+			return c
+		}
+		return strings.Compare(a.RequestID, b.RequestID)
+	})
+	return all
+}
+
+// kindOf is the kind that an object says; what is no object has none.
+func kindOf(object []byte) string {
+	var meta adminapi.TypeMeta
+	_ = json.Unmarshal(object, &meta)
+	return meta.Kind
+}

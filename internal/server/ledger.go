@@ -1,0 +1,180 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"time"
+
+	authorizationv1 "k8s.io/api/authorization/v1"
+
+	"github.com/ostiary/ostiary/internal/adminapi"
+	"github.com/ostiary/ostiary/internal/config"
+	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledgerapi"
+	"github.com/ostiary/ostiary/internal/policy"
+)
+
+const (
+	// reviewEvery is how often open streams are judged anew without a reason: credentials expire, and a ledger that is lost
+	// says nothing.
+	reviewEvery = time.Second
+	// authorizeTimeout bounds the question to the cluster who may use the ledger.
+	authorizeTimeout = 10 * time.Second
+)
+
+// keeper is the ledger with its store. A nil keeper knows no revocations.
+type keeper struct {
+	ledger *ledger.Ledger
+	store  *etcdstore.Store
+	stop   func() error
+}
+
+// openLedger opens the store. It returns nil where the configuration has no ledger.
+func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
+	if checked == nil {
+		s.logger.Warn("there is no ledger: no credential and nobody can be shut out before their time; write ledger.embedded.directory")
+		return nil, nil //nolint:nilnil // a nil keeper is the one that knows nothing
+	}
+	store, err := etcdstore.Embedded(checked.Directory)
+	if err != nil {
+		return nil, fmt.Errorf("ledger.embedded.directory: %w", err)
+	}
+	k := &keeper{store: store}
+	if k.ledger, err = ledger.New(ledger.Config{
+		Store: store, Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
+	}); err != nil {
+		store.Close()
+		return nil, err
+	}
+	return k, nil
+}
+
+// run follows the store until close is called.
+func (k *keeper) run(life context.Context) {
+	if k == nil {
+		return
+	}
+	life, cancel := context.WithCancel(life)
+	done := make(chan error, 1)
+	go func() { done <- k.ledger.Run(life) }()
+	k.stop = func() error {
+		cancel()
+		return <-done
+	}
+}
+
+// close ends it: the gate judges nobody any more.
+func (k *keeper) close() {
+	if k == nil {
+		return
+	}
+	if k.stop != nil {
+		_ = k.stop()
+	}
+	k.store.Close()
+}
+
+// judge is what policy asks; nil where there is no ledger.
+func (k *keeper) judge() policy.Ledger {
+	if k == nil {
+		return nil
+	}
+	return k.ledger
+}
+
+// ready returns an error while nobody can be judged.
+func (k *keeper) ready() error {
+	if k == nil {
+		return nil
+	}
+	return k.ledger.Ready()
+}
+
+// review judges open streams anew, and counts those that fell by revocation.
+func (s *Server) review() map[string]int {
+	fell := make(map[string]int)
+	s.gate.Review(s.life, func(cause error) {
+		if refusal, ok := errors.AsType[*ledger.Refusal](cause); ok && refusal.Revocation != "" {
+			fell[refusal.Revocation]++
+		}
+	})
+	return fell
+}
+
+// reviews judges open streams again and again until ctx ends.
+func (s *Server) reviewing(ctx context.Context) {
+	ticker := time.NewTicker(reviewEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.review()
+		}
+	}
+}
+
+// locals is the gate's own API, of several parts.
+type locals []gateway.Local
+
+// ServeLocal implements gateway.Local.
+func (l locals) ServeLocal(w http.ResponseWriter, r *http.Request, caller gateway.Caller) bool {
+	for _, local := range l {
+		if local.ServeLocal(w, r, caller) {
+			return true
+		}
+	}
+	return false
+}
+
+// ledgerAPI answers for the ledger. The gate is made after it.
+func (s *Server) ledgerAPI() (gateway.Local, error) {
+	return ledgerapi.New(ledgerapi.Config{
+		Ledger: s.keeper.ledger, Authorizer: hub{s},
+		Streams: func(matches ledgerapi.Matches) []gateway.StreamInfo { return s.gate.Streams(matches) },
+		Hub:     func() string { return s.current.Load().clusters[0].gateway.Name },
+	})
+}
+
+// hub asks the first cluster who may use the ledger.
+type hub struct{ *Server }
+
+// errNoAccount: the first cluster cannot be asked.
+var errNoAccount = errors.New("the gate has no account on the first cluster that could ask who may use the ledger; write clusters[0].access")
+
+// Authorize implements ledgerapi.Authorizer.
+func (h hub) Authorize(ctx context.Context, user *identity.Identity, access ledgerapi.Access) (bool, string, error) {
+	cluster := h.current.Load().clusters[0]
+	reviewer := cluster.access
+	if reviewer == nil {
+		h.logger.Error("the ledger's API cannot say who may use it", slog.String("cause", errNoAccount.Error()))
+		return false, "", errNoAccount
+	}
+	spec := authorizationv1.SubjectAccessReviewSpec{
+		User: user.Username, UID: user.UID, Groups: user.Groups,
+		ResourceAttributes: &authorizationv1.ResourceAttributes{
+			Group: adminapi.Group, Version: adminapi.Version, Verb: access.Verb,
+			Resource: access.Resource, Subresource: access.Subresource, Name: access.Name,
+		},
+	}
+	if len(user.Extra) > 0 {
+		spec.Extra = make(map[string]authorizationv1.ExtraValue, len(user.Extra))
+		for key, values := range user.Extra {
+			spec.Extra[key] = values
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, authorizeTimeout)
+	defer cancel()
+	allowed, reason, err := reviewer.Reviewer().Review(ctx, spec)
+	if err != nil {
+		h.logger.Error("the ledger's API cannot say who may use it", slog.String("cause", err.Error()))
+	}
+	return allowed, reason, err
+}
