@@ -57,6 +57,8 @@ type ObjectMeta struct {
 type ListMeta struct {
 	// Continue asks for the rest of a list; empty at its end.
 	Continue string `json:"continue,omitempty"`
+	// ResourceVersion is where a watch goes on after the list's last page.
+	ResourceVersion string `json:"resourceVersion,omitempty"`
 }
 
 // Revocation shuts out credentials.

@@ -45,13 +45,13 @@ type generation struct {
 }
 
 // build makes a generation. Either all of it is good or nothing changes; every mistake is reported at once. life bounds
-// the background work of its parts; judge is nil where there is no ledger.
-func build(life context.Context, checked *config.Checked, previous *generation, judge policy.Ledger, logger *slog.Logger) (*generation, error) {
-	clusters, err := upstreams(life, checked.Clusters, previous, logger)
+// the background work of its parts; kept is nil where there is no ledger.
+func build(life context.Context, checked *config.Checked, previous *generation, kept *keeper, logger *slog.Logger) (*generation, error) {
+	clusters, err := upstreams(life, checked.Clusters, previous, kept.witness(checked.Ledger), logger)
 	mistakes := []error{err}
 	a := &assembly{
 		ctx: life, checked: checked, previous: previous, logger: logger,
-		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules), Uses: usesOf(previous), Ledger: judge},
+		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules), Uses: usesOf(previous), Ledger: kept.judge()},
 	}
 	for i := range checked.Clusters {
 		cluster := &checked.Clusters[i]

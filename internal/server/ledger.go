@@ -2,10 +2,13 @@ package server
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"strings"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -32,6 +35,7 @@ const (
 type keeper struct {
 	ledger *ledger.Ledger
 	store  *etcdstore.Store
+	logger *slog.Logger
 	stop   func() error
 }
 
@@ -45,9 +49,10 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 	if err != nil {
 		return nil, fmt.Errorf("ledger.embedded.directory: %w", err)
 	}
-	k := &keeper{store: store}
+	k := &keeper{store: store, logger: s.logger}
 	if k.ledger, err = ledger.New(ledger.Config{
-		Store: store, Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
+		Store: store, Names: openNames{}, Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
+		Strict: checked.Strict, Retention: checked.Retention,
 	}); err != nil {
 		store.Close()
 		return nil, err
@@ -86,6 +91,22 @@ func (k *keeper) judge() policy.Ledger {
 		return nil
 	}
 	return k.ledger
+}
+
+// witness is who sees what clusters issue; nil where there is no ledger.
+func (k *keeper) witness(checked *config.CheckedLedger) *witness {
+	if k == nil {
+		return nil
+	}
+	return &witness{ledger: k.ledger, logger: k.logger, strict: checked.Strict[identity.TokenRequest], signed: checked.CertificateSigningRequests}
+}
+
+// recorder is the same, for the gate.
+func (k *keeper) recorder(checked *config.CheckedLedger) gateway.Recorder {
+	if k == nil {
+		return nil
+	}
+	return k.witness(checked)
 }
 
 // ready returns an error while nobody can be judged.
@@ -177,4 +198,13 @@ func (h hub) Authorize(ctx context.Context, user *identity.Identity, access ledg
 		h.logger.Error("the ledger's API cannot say who may use it", slog.String("cause", err.Error()))
 	}
 	return allowed, reason, err
+}
+
+// openNames hides names by a digest.
+type openNames struct{}
+
+// Hide implements ledger.Names.
+func (openNames) Hide(parts ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
+	return hex.EncodeToString(sum[:16])
 }

@@ -102,7 +102,7 @@ func Run(ctx context.Context, options Options) error {
 		return err
 	}
 	defer s.keeper.close()
-	first, err := build(life, checked, nil, s.keeper.judge(), s.logger)
+	first, err := build(life, checked, nil, s.keeper, s.logger)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func Run(ctx context.Context, options Options) error {
 	}
 	if s.gate, err = gateway.New(gateway.Config{
 		State: first.state, Sink: accesslog.Sinks{s.accesses, s.metrics}, Logger: s.logger,
-		Local: local, Instrument: s.tracing.Transport,
+		Local: local, Recorder: s.keeper.recorder(checked.Ledger), Instrument: s.tracing.Transport,
 	}); err != nil {
 		return err
 	}

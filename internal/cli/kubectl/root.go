@@ -50,6 +50,7 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	root.AddCommand(
 		newDescribe(flags, streams),
 		newGet(flags, streams),
+		newImport(flags, streams),
 		newLift(flags, streams),
 		newRevoke(flags, streams),
 		newStatus(flags, streams),
