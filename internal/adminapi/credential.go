@@ -30,6 +30,8 @@ type CredentialSpec struct {
 	Username  string   `json:"username"`
 	UID       string   `json:"uid,omitempty"`
 	Groups    []string `json:"groups,omitempty"`
+	// GroupsLeftOut is how many more groups there are.
+	GroupsLeftOut int `json:"groupsLeftOut,omitempty"`
 	// NotBefore and NotAfter are what it says of itself; left out where it does not.
 	NotBefore time.Time `json:"notBefore,omitzero"`
 	NotAfter  time.Time `json:"notAfter,omitzero"`

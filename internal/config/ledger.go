@@ -35,9 +35,21 @@ type Ledger struct {
 	// Whether certificates that clusters sign are put on record as soon as they are (G-05), whoever asked for them. The gate's account
 	// must be allowed to list and watch certificatesigningrequests on each cluster that has one.
 	CertificateSigningRequests bool `json:"certificateSigningRequests,omitempty"`
+	// Credentials that still come in while the ledger cannot be read, unless it was known before that they are shut out: for
+	// the emergency in which nobody else does. Each use is an error in the log, and has the reason break_glass in the access
+	// log. Keep them locked away, and try them.
+	BreakGlass []BreakGlass `json:"breakGlass,omitempty"`
 	// How long requests are still let in when the ledger cannot be read, up to 5m. New revocations may not hold in that time.
 	// Left out, requests are refused with 503 after one second, and open streams are cut after five.
 	BestEffort Duration `json:"bestEffort,omitzero"`
+}
+
+// BreakGlass names a credential for an emergency.
+type BreakGlass struct {
+	// Its id, as the access log has it, for example X509SHA256=9f86….
+	ID string `json:"id"`
+	// Its issuer, where the id is unique only there.
+	Issuer string `json:"issuer,omitempty"`
 }
 
 // EmbeddedStore is a store in this process.
@@ -76,6 +88,8 @@ type CheckedLedger struct {
 	Directory string
 	// Etcd is the cluster of an external store.
 	Etcd *CheckedEtcd
+	// BreakGlass is empty, or names credentials for an emergency.
+	BreakGlass map[identity.CredentialID]bool
 	// BestEffort is 0 where the gate refuses what it cannot judge.
 	BestEffort time.Duration
 }
@@ -112,6 +126,16 @@ func (c *checker) ledger(p *field.Path, written *Ledger, clusters []CheckedClust
 			c.invalid(p.Child("strict").Index(i), name, "there is no mechanism of that name with credentials")
 		}
 		checked.Strict[mechanism] = true
+	}
+	for i, one := range written.BreakGlass {
+		if one.ID == "" || !strings.Contains(one.ID, "=") {
+			c.invalid(p.Child("breakGlass").Index(i).Child("id"), one.ID, "want a credential id such as X509SHA256=9f86…, as the access log has it")
+		}
+		if checked.BreakGlass == nil {
+			checked.BreakGlass = make(map[identity.CredentialID]bool)
+		}
+		checked.BreakGlass[identity.CredentialID{Issuer: one.Issuer, Value: one.ID}] = true
+		c.warn(p.Child("breakGlass").Index(i), "%s comes in while the ledger cannot be read, also if it was shut out meanwhile", one.ID)
 	}
 	if checked.Retention == 0 {
 		checked.Retention = defaultRetention

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/ostiary/ostiary/internal/accesslog"
+	"github.com/ostiary/ostiary/internal/adminapi"
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/balancer"
 	"github.com/ostiary/ostiary/internal/frontproxy"
@@ -228,7 +230,7 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 	kind := accesslog.Request
 	if x.upgrade != "" || isLongRunning(x.info) {
 		kind = accesslog.StreamEnd
-		opened, end, err := g.open(w, r, x)
+		opened, end, err := g.open(ctx, w, r, x)
 		defer end()
 		if err != nil {
 			g.deny(w, r, x, refusalReason(err), shutOut(authn.Reason(refusalReason(err))), err)
@@ -260,8 +262,8 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 
 // open registers a request as a stream, so that it can be cut, and judges its caller once more now that it can: a change
 // between the first time and the registration reached neither. The stream's context ends when it is cut; end forgets it.
-func (g *Gate) open(w *writer, r *http.Request, x *exchange) (ctx context.Context, end func(), err error) {
-	ctx, cancel := context.WithCancelCause(r.Context())
+func (g *Gate) open(ctx context.Context, w *writer, r *http.Request, x *exchange) (opened context.Context, end func(), err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
 	x.stream = newStream(x, cancel)
 	w.stream = x.stream
 	g.streams.add(x.stream)
@@ -276,16 +278,19 @@ func (g *Gate) open(w *writer, r *http.Request, x *exchange) (ctx context.Contex
 	return ctx, end, nil
 }
 
+// localPrefix is what the paths of the gate's own API begin with.
+const localPrefix = "/apis/" + adminapi.Group + "/"
+
 // serveLocal answers a request for the gate's own API, and records it.
 func (g *Gate) serveLocal(w *writer, r *http.Request, x *exchange) bool {
-	if g.local == nil {
+	if g.local == nil || !strings.HasPrefix(x.target.url.Path, localPrefix) {
 		return false
 	}
 	caller := x.caller()
 	ends := func() {}
 	defer func() { ends() }()
 	caller.Open = func() (context.Context, error) {
-		ctx, end, err := g.open(w, r, x)
+		ctx, end, err := g.open(r.Context(), w, r, x)
 		ends = end
 		return ctx, err
 	}

@@ -48,7 +48,7 @@ func (l *Ledger) EntryOf(ctx context.Context, id identity.CredentialID) (*Standi
 	return l.Entry(ctx, l.nameOf(id.Value, id.Issuer))
 }
 
-// ErrNoEntry: there is no entry of that name.
+// ErrNoEntry says that there is no entry of that name.
 var ErrNoEntry = errors.New("there is no such credential on record")
 
 func (l *Ledger) standing(entry *Entry, use Record, now time.Time) (*Standing, error) {

@@ -40,6 +40,8 @@ type Entry struct {
 	Username string   `json:"username"`
 	UID      string   `json:"uid,omitempty"`
 	Groups   []string `json:"groups,omitempty"`
+	// GroupsLeftOut is how many more groups there are.
+	GroupsLeftOut int `json:"groupsLeftOut,omitempty"`
 	// NotBefore and NotAfter are what the credential says of itself; zero where it does not.
 	NotBefore time.Time `json:"notBefore,omitzero"`
 	NotAfter  time.Time `json:"notAfter,omitzero"`
@@ -58,12 +60,16 @@ type Entry struct {
 
 // EntryOf is the entry of a credential that was presented.
 func EntryOf(r *authn.Request, cred *authn.Credential) *Entry {
-	return &Entry{
+	e := &Entry{
 		ID: cred.ID.Value, Issuer: cred.ID.Issuer, Mechanism: cred.Mechanism,
 		Username: cred.Identity.Username, UID: cred.Identity.UID, Groups: cred.Identity.Groups,
 		NotBefore: cred.NotBefore, NotAfter: cred.NotAfter, Certificate: cred.Certificate,
 		Cluster: r.Cluster, Origin: Seen,
 	}
+	if left := len(e.Groups) - maxGroups; left > 0 {
+		e.Groups, e.GroupsLeftOut = e.Groups[:maxGroups], left
+	}
+	return e
 }
 
 // Credential is the credential as far as a revocation asks about it.
@@ -86,6 +92,10 @@ func (e *Entry) Check() error {
 	switch {
 	case e.ID == "" || e.Username == "":
 		return fmt.Errorf("%w: a credential has an id and a user name", ErrEntry)
+	case len(e.Groups) > maxGroups:
+		return fmt.Errorf("%w: it lists more than %d groups", ErrEntry, maxGroups)
+	case slices.ContainsFunc(append([]string{e.UID, e.Cluster}, e.Groups...), func(s string) bool { return len(s) > maxName }):
+		return fmt.Errorf("%w: a name is longer than %d bytes", ErrEntry, maxName)
 	case len(e.ID) > maxName || len(e.Issuer) > maxName || len(e.Username) > maxName:
 		return fmt.Errorf("%w: a name is longer than %d bytes", ErrEntry, maxName)
 	case !printable(e.ID) || !printable(e.Issuer) || !printable(e.Username):

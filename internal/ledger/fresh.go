@@ -20,21 +20,34 @@ const (
 	remind = time.Minute
 )
 
-// fresh returns an error if the view is not known to be fresh enough for a request, or for a stream that is open.
-func (l *Ledger) fresh(now time.Time, open bool) error {
+// freshness is what is known of the view. The zero value is the worst.
+type freshness int
+
+const (
+	lost     freshness = iota // nobody can be judged by it
+	unproven                  // it may be outdated, and somebody chose to go on
+	fresh
+)
+
+// freshness says whether the view is fresh enough for a request, or for a stream that is open.
+func (l *Ledger) freshness(now time.Time, open bool) freshness {
 	proven := l.proven.Load()
 	if proven == nil {
-		return unavailable
+		return lost
 	}
-	limit := max(freshFor, l.config.BestEffort)
+	limit := freshFor
 	if open {
-		limit = max(streamsFor, l.config.BestEffort)
+		limit = streamsFor
 	}
 	age := now.Sub(*proven)
-	if age > limit || now.Round(0).Sub(proven.Round(0))-age > leap {
-		return unavailable
+	switch leapt := now.Round(0).Sub(proven.Round(0))-age > leap; {
+	case age <= limit && !leapt:
+		return fresh
+	case age <= l.config.BestEffort && !leapt:
+		return unproven
+	default:
+		return lost
 	}
-	return nil
 }
 
 // unavailable is shared: it is what every request gets while the store is lost.
@@ -65,7 +78,7 @@ func (l *Ledger) prove(ctx context.Context) {
 			l.config.Logger.Info("the ledger can be read again")
 		case err != nil && (proven == nil || time.Since(*proven) > freshFor) && time.Since(said) > remind:
 			said = time.Now()
-			l.config.Logger.Error("the ledger cannot be read: "+l.consequence(), slog.String("cause", err.Error()))
+			l.config.Logger.Error("the ledger cannot be read", slog.String("consequence", l.consequence()), slog.String("cause", err.Error()))
 		}
 		select {
 		case <-ctx.Done():

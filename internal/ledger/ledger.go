@@ -26,6 +26,8 @@ const (
 	replicaKey    = "replica/" // the gates that have this ledger, by name
 	entryKey      = "entry/"   // credentials, by what hides their ids
 	useKey        = "use/"     // when they were used, the same
+	askKey        = "ask/"     // what replicas ask each other
+	answerKey     = "answer/"  // and what they answer
 )
 
 const (
@@ -34,6 +36,8 @@ const (
 	resyncWait = 100 * time.Millisecond
 	// batch is how many records one transaction writes, below the 128 operations that etcd takes by default.
 	batch = 60
+	// questionsKept bounds the questions of other replicas that wait to be answered.
+	questionsKept = 16
 	// lately is for how many revocations it is kept how many streams fell, for whoever waits to hear it.
 	lately = 100
 )
@@ -50,12 +54,17 @@ type Config struct {
 	// Changed is called after every change, before the change counts as applied: it cuts the streams that may not go on,
 	// and returns how many fell under which revocation. Nil where there are none.
 	Changed func() map[string]int
+	// Answer answers what another replica asks, in at most a mebibyte. Nil answers nothing.
+	Answer func(question []byte) []byte
 	// Names hides credentials' ids in keys. Required.
 	Names Names
 	// Strict are the mechanisms whose credentials must be on record before they count (G-08).
 	Strict map[identity.Mechanism]bool
 	// Retention is how long an entry is kept after its credential ended; 0 is for ever.
 	Retention time.Duration
+	// BreakGlass are credentials that are let in while the ledger cannot be read, unless it was known before that they are
+	// shut out. Nil or empty, which it should be, names none.
+	BreakGlass map[identity.CredentialID]bool
 	// BestEffort is how long requests are still judged by a view that cannot be proven fresh: revocations may not hold in
 	// that time. 0 refuses them after one second, as anything that is to be trusted should.
 	BestEffort time.Duration
@@ -84,6 +93,8 @@ type Ledger struct {
 	replicas map[string]*replicaView
 	cut      map[string]int // streams that fell, by revocation, for those applied lately
 	alarms   map[string]time.Time
+
+	questions chan string
 }
 
 // New returns a ledger that refuses everything until Run has read the store.
@@ -94,7 +105,7 @@ func New(config Config) (*Ledger, error) {
 	return &Ledger{
 		config: config, mirror: newMirror(), news: make(chan struct{}), replicas: make(map[string]*replicaView),
 		usage: usage{uses: make(map[identity.CredentialID]Use)}, recorder: newRecorder(), alarms: make(map[string]time.Time),
-		lookups: rate.NewLimiter(lookups, lookups),
+		questions: make(chan string, questionsKept), lookups: rate.NewLimiter(lookups, lookups),
 	}, nil
 }
 
@@ -109,6 +120,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	if l.config.Replica != "" {
 		group.Go(func() error { l.announce(ctx); return nil })
 		group.Go(func() error { l.evict(ctx); return nil })
+		group.Go(func() error { l.answering(ctx); return nil })
 	}
 	return group.Wait()
 }
@@ -119,8 +131,13 @@ func (l *Ledger) Run(ctx context.Context) error {
 func (l *Ledger) Judge(r *authn.Request, cred *authn.Credential) error {
 	now := time.Now()
 	// Freshness first: the mirror that is looked into holds at least what was proven.
-	if err := l.fresh(now, r.Open); err != nil {
-		return err
+	switch l.freshness(now, r.Open) {
+	case fresh:
+	case unproven:
+		r.Accepted = ReasonUnproven
+		l.alarm("best-effort", "requests are let in without knowing of new revocations: the ledger cannot be read, and best effort is configured")
+	default:
+		return l.breakGlass(r, cred, now)
 	}
 	known, clean := l.mirror.remembered(cred)
 	if !clean {
@@ -132,6 +149,20 @@ func (l *Ledger) Judge(r *authn.Request, cred *authn.Credential) error {
 	if !r.Open && known != nil {
 		l.usage.note(known, r, cred, now)
 	}
+	return nil
+}
+
+// breakGlass lets in who is named for the time when nobody can be judged, and says so. Everybody else is refused.
+func (l *Ledger) breakGlass(r *authn.Request, cred *authn.Credential, now time.Time) error {
+	if !l.config.BreakGlass[cred.ID] {
+		return unavailable
+	}
+	if found := l.mirror.find(cred, now); found.revocation != "" {
+		return &Refusal{Revocation: found.revocation}
+	}
+	r.Accepted = ReasonBreakGlass
+	l.alarm("break-glass "+cred.ID.String(), "a credential is let in by breaking the glass: the ledger cannot be read",
+		slog.String("credential_id", cred.ID.Value), slog.String("user", cred.Identity.Username), slog.String("source", r.Source.String()))
 	return nil
 }
 
@@ -152,7 +183,7 @@ func (l *Ledger) examine(r *authn.Request, cred *authn.Credential, known *seen, 
 		if err := l.admitNew(r, cred, found.id); err != nil {
 			return nil, err
 		}
-		if _, there := l.mirror.entry(found.id); !there {
+		if !l.mirror.has(found.id) {
 			known = l.mirror.remember(cred, known, 0)
 			known.excused.Store(now.Add(remind).Unix())
 		}
@@ -164,6 +195,12 @@ func (l *Ledger) examine(r *authn.Request, cred *authn.Credential, known *seen, 
 const (
 	ReasonRevoked    authn.Reason = "revoked"
 	ReasonUnrecorded authn.Reason = "unrecorded"
+)
+
+// How credentials are let in while the ledger cannot be read, for the record.
+const (
+	ReasonUnproven   authn.Reason = "unproven"    // by best effort
+	ReasonBreakGlass authn.Reason = "break_glass" // named for this emergency
 )
 
 // Errors that a Refusal wraps.
@@ -263,6 +300,9 @@ func (l *Ledger) sync(ctx context.Context) error {
 				l.mu.Unlock()
 				return err
 			}
+			if strings.HasPrefix(record.Key, askKey) {
+				l.takeQuestion(record)
+			}
 		}
 		l.mu.Unlock()
 		if l.mirror.generation.Load() == generation {
@@ -295,8 +335,13 @@ func take(m *mirror, replicas map[string]*replicaView, record Record) error {
 	if strings.HasPrefix(record.Key, entryKey) {
 		return takeEntry(m, record)
 	}
-	if record.Key == headKey || strings.HasPrefix(record.Key, pastKey) || strings.HasPrefix(record.Key, useKey) {
+	if record.Key == headKey {
 		return nil
+	}
+	for _, prefix := range [...]string{pastKey, useKey, askKey, answerKey} { // read when they are asked for
+		if strings.HasPrefix(record.Key, prefix) {
+			return nil
+		}
 	}
 	return fmt.Errorf("ledger: the store holds a record of a kind that this version does not know, %q; run the version that wrote it", record.Key)
 }

@@ -221,6 +221,30 @@ func TestReplicas(t *testing.T) {
 	eventually(t, "the replica is back and knows", func() bool { return errors.Is(b.Judge(request(), late), ledger.ErrRevoked) })
 }
 
+// TestAsk: what only one replica knows every other can ask, and who is silent is named.
+func TestAsk(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	other := &flaky{Store: store}
+	answers := func(c *ledger.Config) {
+		c.Answer = func(question []byte) []byte { return append(question, " to "+c.Replica...) }
+	}
+	a := run(t, store, func(c *ledger.Config) { c.Replica = "a"; answers(c) })
+	_ = run(t, other, func(c *ledger.Config) { c.Replica = "b"; answers(c) })
+	eventually(t, "the other answers", func() bool {
+		got, missing, err := a.Ask(t.Context(), []byte("question"))
+		return err == nil && len(missing) == 0 && len(got) == 1 && string(got["b"]) == "question to b"
+	})
+	defer other.sever()()
+	got, missing, err := a.Ask(t.Context(), []byte("question"))
+	if err != nil || len(got) != 0 || len(missing) != 1 || missing[0] != "b" {
+		t.Errorf("answers %v, missing %v, %v", got, missing, err)
+	}
+	if _, err := store.List(t.Context(), "ask/", "", func(r ledger.Record) error { return errors.New(r.Key + " is left") }); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestUnproven: without proof requests are refused after a second and streams after five; best effort, which somebody
 // chose, lets them go on.
 func TestUnproven(t *testing.T) {
@@ -250,11 +274,35 @@ func TestUnproven(t *testing.T) {
 	if took := time.Since(began); took > 5500*time.Millisecond {
 		t.Errorf("streams went on for %s", took)
 	}
-	if err := b.Judge(request(), cred); err != nil {
-		t.Errorf("best effort refuses: %v", err)
+	r := request()
+	if err := b.Judge(r, cred); err != nil || r.Accepted != ledger.ReasonUnproven {
+		t.Errorf("best effort: %v, for the reason %q", err, r.Accepted)
 	}
 	if b.Ready() == nil {
 		t.Error("best effort does not say that it does not know")
+	}
+}
+
+// TestBreakGlass: while the ledger cannot be read, who is named for that comes in, and nobody else.
+func TestBreakGlass(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	named, dead, other := certificate("named"), certificate("named and shut out"), certificate("other")
+	l := run(t, store, func(c *ledger.Config) {
+		c.BreakGlass = map[identity.CredentialID]bool{named.ID: true, dead.ID: true}
+	})
+	revoke(t, l, ledger.Target{Kind: ledger.OneCredential, Name: dead.ID.Value})
+	if err := l.Judge(request(), other); err != nil {
+		t.Fatal(err)
+	}
+	defer store.sever()()
+	eventually(t, "requests are refused", func() bool { return errors.Is(l.Judge(request(), other), ledger.ErrUnavailable) })
+	r := request()
+	if err := l.Judge(r, named); err != nil || r.Accepted != ledger.ReasonBreakGlass {
+		t.Errorf("judged %v, for the reason %q", err, r.Accepted)
+	}
+	if err := l.Judge(request(), dead); !errors.Is(err, ledger.ErrRevoked) {
+		t.Errorf("one that is shut out: %v", err)
 	}
 }
 

@@ -74,12 +74,12 @@ func (m *mirror) forget(id digest) {
 	}
 }
 
-// entry returns what is kept of an entry.
-func (m *mirror) entry(id digest) (known, bool) {
+// has reports whether a credential is on record.
+func (m *mirror) has(id digest) bool {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	k, there := m.entries[id]
-	return k, there
+	_, there := m.entries[id]
+	return there
 }
 
 // put takes a revocation in. One of its name that was there before is replaced.
@@ -269,11 +269,4 @@ func (s *standing) holds(f facts) bool {
 	default:
 		return !stated || f.issued <= s.created+int64(clockTolerance/time.Second)
 	}
-}
-
-// count is how many revocations stand.
-func (m *mirror) count() int {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return len(m.byName)
 }

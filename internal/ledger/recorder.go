@@ -55,7 +55,7 @@ func (l *Ledger) Record(ctx context.Context, entries ...*Entry) error {
 			return err
 		}
 		id := digestOf(OneCredential, entry.ID, entry.Issuer)
-		if _, there := l.mirror.entry(id); there {
+		if l.mirror.has(id) {
 			continue
 		}
 		one, err := l.recorder.enqueue(id, entry)
@@ -244,6 +244,6 @@ func (l *Ledger) alarm(kind, message string, attributes ...any) {
 	}
 	l.mu.Unlock()
 	if due {
-		l.config.Logger.Error(message, attributes...)
+		l.config.Logger.Error("alarm: "+message, attributes...) //nolint:sloglint // its callers' messages are constants
 	}
 }

@@ -107,7 +107,7 @@ func run(tb testing.TB, store ledger.Store, change ...func(*ledger.Config)) *led
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // it ends before the store is closed
+	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
 	tb.Cleanup(func() {

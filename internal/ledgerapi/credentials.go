@@ -207,7 +207,7 @@ func credentialToAPI(one *ledger.Standing, now time.Time) adminapi.Credential {
 		TypeMeta: adminapi.TypeOf(adminapi.CredentialKind),
 		Metadata: adminapi.ObjectMeta{Name: one.Name, CreationTimestamp: one.Recorded},
 		Spec: adminapi.CredentialSpec{
-			ID: one.ID, Issuer: one.Issuer, Mechanism: string(one.Mechanism), Username: one.Username, UID: one.UID, Groups: one.Groups,
+			ID: one.ID, Issuer: one.Issuer, Mechanism: string(one.Mechanism), Username: one.Username, UID: one.UID, Groups: one.Groups, GroupsLeftOut: one.GroupsLeftOut,
 			NotBefore: one.NotBefore, NotAfter: one.NotAfter, Cluster: one.Cluster,
 		},
 		Status: adminapi.CredentialStatus{

@@ -50,12 +50,14 @@ type Authorizer interface {
 // Matches reports whether a credential is one of those asked for.
 type Matches = func(cred *authn.Credential) bool
 
-// Config is what an API is made of. Everything is required.
+// Config is what an API is made of. All but Replica is required.
 type Config struct {
 	Ledger     *ledger.Ledger
 	Authorizer Authorizer
 	// Streams describes the open streams whose credential matches, all for nil.
 	Streams func(matches Matches) []gateway.StreamInfo
+	// Replica is this replica's name; empty where there is one only.
+	Replica string
 	// Hub returns the name of the cluster that is asked, under which alone the API answers.
 	Hub func() string
 }

@@ -15,9 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ostiary/ostiary/internal/adminapi"
-	"github.com/ostiary/ostiary/internal/authn"
-	"github.com/ostiary/ostiary/internal/gateway"
-	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
 )
 
@@ -54,7 +51,7 @@ func (a *API) revoke(x *exchange) {
 		}
 	}
 	if dryRun {
-		x.answerRevocations(http.StatusOK, list, isList, nil, a.wouldCut(list, now))
+		x.answerRevocations(http.StatusOK, list, isList, nil, a.everyStream(x.r.Context(), &streamQuery{Under: list}).Items)
 		return
 	}
 	// What has begun is brought to its end, also where the client went away.
@@ -224,13 +221,6 @@ func (x *exchange) answerRevocations(code int, list []*ledger.Revocation, isList
 	x.answer(code, answer.Items[0])
 }
 
-// wouldCut lists the streams that revocations would cut.
-func (a *API) wouldCut(list []*ledger.Revocation, now time.Time) []adminapi.Stream {
-	return streamsToAPI(a.config.Streams(func(cred *authn.Credential) bool {
-		return slices.ContainsFunc(list, func(one *ledger.Revocation) bool { return one.Matches(now)(cred) })
-	}))
-}
-
 // lift ends a revocation.
 func (a *API) lift(x *exchange, name string) {
 	var written adminapi.Lift
@@ -313,39 +303,6 @@ func (a *API) revocationEvent(x *exchange, event ledger.Event, user, mechanism s
 // selected reports whether a revocation is one of those asked for; empty asks for all.
 func selected(r *adminapi.Revocation, user, mechanism string) bool {
 	return (user == "" || r.Spec.Target.User == user) && (mechanism == "" || r.Spec.Target.Mechanism == mechanism)
-}
-
-// listStreams answers with the streams that are open at this replica.
-func (a *API) listStreams(x *exchange) {
-	user, mechanism := x.r.URL.Query().Get("user"), identity.Mechanism(x.r.URL.Query().Get("mechanism"))
-	items := streamsToAPI(a.config.Streams(func(cred *authn.Credential) bool {
-		return (user == "" || cred.Identity.Username == user) && (mechanism == "" || cred.Mechanism == mechanism)
-	}))
-	x.answer(http.StatusOK, adminapi.StreamList{TypeMeta: adminapi.TypeOf(adminapi.StreamListKind), Items: items})
-}
-
-// streamsToAPI turns streams into their written form, the oldest first.
-func streamsToAPI(streams []gateway.StreamInfo) []adminapi.Stream {
-	all := make([]adminapi.Stream, 0, len(streams))
-	for i := range streams {
-		one := &streams[i]
-		resource := one.Resource
-		if one.Subresource != "" {
-			resource += "/" + one.Subresource
-		}
-		all = append(all, adminapi.Stream{
-			RequestID: one.RequestID, Since: one.Began, Source: one.Source, Cluster: one.Cluster, Username: one.Username, ActingAs: one.ActingAs,
-			Mechanism: string(one.Mechanism), CredentialID: one.CredentialID.Value, Issuer: one.CredentialID.Issuer,
-			Verb: one.Verb, APIGroup: one.APIGroup, Resource: resource, Namespace: one.Namespace, Name: one.Name, Path: one.Path,
-		})
-	}
-	slices.SortFunc(all, func(a, b adminapi.Stream) int {
-		if c := a.Since.Compare(b.Since); c != 0 {
-			return c
-		}
-		return strings.Compare(a.RequestID, b.RequestID)
-	})
-	return all
 }
 
 // kindOf is the kind that an object says; what is no object has none.

@@ -45,6 +45,8 @@ type keeper struct {
 	ledger  *ledger.Ledger
 	store   *etcdstore.Store
 	logger  *slog.Logger
+	api     *ledgerapi.API // nil until it is made
+	replica string
 	stop    func() error
 }
 
@@ -56,7 +58,7 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 	}
 	k := &keeper{checked: checked, logger: s.logger}
 	config := ledger.Config{
-		Names: openNames{}, Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort, Strict: checked.Strict, Retention: checked.Retention,
+		Names: openNames{}, Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort, Strict: checked.Strict, Retention: checked.Retention, BreakGlass: checked.BreakGlass,
 	}
 	var err error
 	if checked.Etcd == nil {
@@ -65,12 +67,14 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		}
 	} else {
 		config.Replica = replicaName()
+		k.replica = config.Replica
 		if k.store, err = etcdstore.External(s.life, etcdstore.ExternalConfig{
 			Endpoints: checked.Etcd.Endpoints, TLS: etcdTLS(checked.Etcd), Prefix: checked.Etcd.Prefix, Logger: s.logger,
 		}); err != nil {
 			return nil, fmt.Errorf("ledger.etcd: %w", err)
 		}
 	}
+	config.Answer = func(question []byte) []byte { return k.api.Answer(question) } // made before Run is called
 	config.Store = k.store
 	if k.ledger, err = ledger.New(config); err != nil {
 		k.store.Close()
@@ -223,11 +227,13 @@ func (l locals) ServeLocal(w http.ResponseWriter, r *http.Request, caller gatewa
 
 // ledgerAPI answers for the ledger. The gate is made after it.
 func (s *Server) ledgerAPI() (gateway.Local, error) {
-	return ledgerapi.New(ledgerapi.Config{
-		Ledger: s.keeper.ledger, Authorizer: hub{s},
+	var err error
+	s.keeper.api, err = ledgerapi.New(ledgerapi.Config{
+		Ledger: s.keeper.ledger, Authorizer: hub{s}, Replica: s.keeper.replica,
 		Streams: func(matches ledgerapi.Matches) []gateway.StreamInfo { return s.gate.Streams(matches) },
 		Hub:     func() string { return s.current.Load().clusters[0].gateway.Name },
 	})
+	return s.keeper.api, err
 }
 
 // hub asks the first cluster who may use the ledger.

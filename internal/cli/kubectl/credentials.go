@@ -15,16 +15,14 @@ import (
 func (f *getFlags) credentialQuery(now time.Time) (url.Values, error) {
 	query := url.Values{}
 	set(query, map[string]string{"user": f.user, "mechanism": f.mechanism, "issuer": f.issuer, "state": f.state})
-	for name, one := range map[string]struct {
-		after time.Duration
-		sign  time.Duration
-	}{"unusedSince": {f.unusedFor, -1}, "expiresBefore": {f.expiresIn, 1}} {
-		if one.after < 0 {
-			return nil, exitWith(ExitFailed, "a duration must not be negative")
-		}
-		if one.after > 0 {
-			query.Set(name, now.Add(one.sign*one.after).UTC().Format(time.RFC3339))
-		}
+	if f.unusedFor < 0 || f.expiresIn < 0 {
+		return nil, exitWith(ExitFailed, "a duration must not be negative")
+	}
+	if f.unusedFor > 0 {
+		query.Set("unusedSince", now.Add(-f.unusedFor).UTC().Format(time.RFC3339))
+	}
+	if f.expiresIn > 0 {
+		query.Set("expiresBefore", now.Add(f.expiresIn).UTC().Format(time.RFC3339))
 	}
 	return query, nil
 }
@@ -106,8 +104,14 @@ func (c *oneCredential) names() []string { return []string{c.Metadata.Name} }
 
 func (c *oneCredential) table() [][]string {
 	rows := []row{
-		{"Name", c.Metadata.Name}, {"Credential", c.Spec.ID}, {"Issuer", c.Spec.Issuer}, {"Mechanism", c.Spec.Mechanism},
-		{"User", c.Spec.Username}, {"UID", c.Spec.UID}, {"Groups", list(c.Spec.Groups)}, {"State", c.Status.State},
+		{"Name", c.Metadata.Name},
+		{"Credential", c.Spec.ID},
+		{"Issuer", c.Spec.Issuer},
+		{"Mechanism", c.Spec.Mechanism},
+		{"User", c.Spec.Username},
+		{"UID", c.Spec.UID},
+		{"Groups", list(c.Spec.Groups)},
+		{"State", c.Status.State},
 	}
 	if c.Status.Revocation != "" {
 		rows = append(rows, row{"Revocation", c.Status.Revocation})

@@ -25,7 +25,8 @@ streams: long-running requests that are open, such as watches, logs, execs and p
 
 With --watch, what changes is shown until the command is interrupted.
 
-Exit codes: 0 done; 1 not allowed, or wrong use; 4 no answer, or the watch ended; 5 the credential was refused.`
+Exit codes: 0 done; 1 not allowed, or wrong use; 3 done, and a gate did not tell of its streams; 4 no answer, or the watch
+ended; 5 the credential was refused.`
 
 // watchEvery is how often --watch asks for streams, of which nothing is kept: a person reads no faster.
 const watchEvery = 2 * time.Second
@@ -111,7 +112,7 @@ func watchedRevocations() watched {
 }
 
 // poll prints a list, and with --watch the list again whenever it changed.
-func poll(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (report, error)) error {
+func poll(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (*streamList, error)) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for shown := ""; ; {
@@ -128,6 +129,9 @@ func poll(ctx context.Context, chosen *getFlags, output *format, streams generic
 			if err := output.print(streams.Out, result); err != nil {
 				return err
 			}
+		}
+		if missing := result.missing(); len(missing) > 0 && !chosen.watch {
+			return exitWith(ExitNotReady, "not complete; not in the list: %s", strings.Join(missing, ", "))
 		}
 		if !chosen.watch {
 			return nil
@@ -175,7 +179,7 @@ func (s *server) revocations(ctx context.Context, chosen *getFlags) (listing, er
 }
 
 // streams lists open streams.
-func (s *server) streams(ctx context.Context, chosen *getFlags) (report, error) {
+func (s *server) streams(ctx context.Context, chosen *getFlags) (*streamList, error) {
 	list := &streamList{now: time.Now()}
 	query := url.Values{}
 	set(query, map[string]string{"user": chosen.user, "mechanism": chosen.mechanism})
@@ -280,6 +284,18 @@ type streamList struct {
 	adminapi.StreamList
 
 	now time.Time
+}
+
+// missing are the gates that did not answer.
+func (l *streamList) missing() []string {
+	shown := make([]string, 0, len(l.Metadata.Missing))
+	for _, name := range l.Metadata.Missing {
+		shown = append(shown, printable(name))
+	}
+	if n := l.Metadata.RemainingItemCount; n > 0 {
+		shown = append(shown, strconv.Itoa(n)+" more streams")
+	}
+	return shown
 }
 
 func (l *streamList) names() []string {

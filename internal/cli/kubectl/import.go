@@ -278,7 +278,7 @@ func (s *server) ofSecrets(ctx context.Context) (all []adminapi.CredentialSpec, 
 		if text := string(one.Data["expiration"]); text != "" {
 			var err error
 			if spec.NotAfter, err = time.Parse(time.RFC3339, text); err != nil {
-				return fmt.Errorf("Secret %s: expiration: %w", one.Name, err)
+				return fmt.Errorf("expiration of Secret %s: %w", one.Name, err)
 			}
 		}
 		all = append(all, spec)
