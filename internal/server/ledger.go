@@ -4,10 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -21,6 +24,7 @@ import (
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
 	"github.com/ostiary/ostiary/internal/policy"
+	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
 
 const (
@@ -29,35 +33,94 @@ const (
 	reviewEvery = time.Second
 	// authorizeTimeout bounds the question to the cluster who may use the ledger.
 	authorizeTimeout = 10 * time.Second
+	// maxHostname bounds the part of a replica's name that is for people: a DNS label.
+	maxHostname = 63
+	// replicaRandom is how many characters of a replica's name tell it from all others, 5 bits each.
+	replicaRandom = 10
 )
 
 // keeper is the ledger with its store. A nil keeper knows no revocations.
 type keeper struct {
-	ledger *ledger.Ledger
-	store  *etcdstore.Store
-	logger *slog.Logger
-	stop   func() error
+	checked *config.CheckedLedger // what the store is reached by
+	ledger  *ledger.Ledger
+	store   *etcdstore.Store
+	logger  *slog.Logger
+	stop    func() error
 }
 
 // openLedger opens the store. It returns nil where the configuration has no ledger.
 func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 	if checked == nil {
-		s.logger.Warn("there is no ledger: no credential and nobody can be shut out before their time; write ledger.embedded.directory")
+		s.logger.Warn("there is no ledger: no credential and nobody can be shut out before their time; write ledger.embedded or ledger.etcd")
 		return nil, nil //nolint:nilnil // a nil keeper is the one that knows nothing
 	}
-	store, err := etcdstore.Embedded(checked.Directory)
-	if err != nil {
-		return nil, fmt.Errorf("ledger.embedded.directory: %w", err)
-	}
-	k := &keeper{store: store, logger: s.logger}
-	if k.ledger, err = ledger.New(ledger.Config{
-		Store: store, Names: openNames{}, Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
+	k := &keeper{checked: checked, logger: s.logger}
+	config := ledger.Config{
+		Names: openNames{}, Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
 		Strict: checked.Strict, Retention: checked.Retention,
-	}); err != nil {
-		store.Close()
+	}
+	var err error
+	if checked.Etcd == nil {
+		if k.store, err = etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {
+			return nil, fmt.Errorf("ledger.embedded.directory: %w", err)
+		}
+	} else {
+		config.Replica = replicaName()
+		if k.store, err = etcdstore.External(s.life, etcdstore.ExternalConfig{
+			Endpoints: checked.Etcd.Endpoints, TLS: etcdTLS(checked.Etcd), Prefix: checked.Etcd.Prefix, Logger: s.logger,
+		}); err != nil {
+			return nil, fmt.Errorf("ledger.etcd: %w", err)
+		}
+	}
+	config.Store = k.store
+	if k.ledger, err = ledger.New(config); err != nil {
+		k.store.Close()
 		return nil, err
 	}
 	return k, nil
+}
+
+// etcdTLS is how an etcd cluster is reached.
+func etcdTLS(checked *config.CheckedEtcd) *tls.Config {
+	return tlspolicy.Client(checked.Authorities.Pool(), "", &checked.Pair.Certificate)
+}
+
+// replicaName makes a name for this process that no other has or had: it shows the machine to people, and the rest is random.
+func replicaName() string {
+	host, _ := os.Hostname() // people can do without
+	host = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(host))
+	return host[:min(len(host), maxHostname)] + "-" + strings.ToLower(rand.Text()[:replicaRandom])
+}
+
+// renew takes over certificates that have changed. Nothing else of a ledger changes without a restart.
+func (k *keeper) renew(checked *config.CheckedLedger) error {
+	if k == nil || checked == nil || checked.Etcd == nil || k.checked.Etcd == nil ||
+		checked.Etcd.Pair.Digest == k.checked.Etcd.Pair.Digest && checked.Etcd.Authorities.Digest == k.checked.Etcd.Authorities.Digest {
+		return nil
+	}
+	if err := k.store.UseTLS(etcdTLS(checked.Etcd)); err != nil {
+		return fmt.Errorf("ledger.etcd: %w", err)
+	}
+	k.checked = checked
+	return nil
+}
+
+// failed waits until the store has ended for good, and says why, or until ctx ends.
+func (k *keeper) failed(ctx context.Context) error {
+	if k == nil {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-k.store.Failed():
+		return err
+	}
 }
 
 // run follows the store until close is called.
@@ -114,7 +177,11 @@ func (k *keeper) ready() error {
 	if k == nil {
 		return nil
 	}
-	return k.ledger.Ready()
+	err := k.ledger.Ready()
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, k.store.Ready())
 }
 
 // review judges open streams anew, and counts those that fell by revocation.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +18,7 @@ import (
 
 func open(t *testing.T, folder string) *etcdstore.Store {
 	t.Helper()
-	store, err := etcdstore.Embedded(folder)
+	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: folder, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,7 +133,7 @@ func sorted(in []string) map[string]bool {
 func TestEmbeddedKeepsItsData(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "data")
-	store, err := etcdstore.Embedded(folder)
+	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: folder, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,7 +175,7 @@ func TestEmbeddedRefuses(t *testing.T) {
 			t.Parallel()
 			folder := filepath.Join(t.TempDir(), "data")
 			spoil(t, folder)
-			if store, err := etcdstore.Embedded(folder); !errors.Is(err, etcdstore.ErrFolder) || !strings.Contains(err.Error(), says) {
+			if store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: folder, Logger: slog.New(slog.DiscardHandler)}); !errors.Is(err, etcdstore.ErrFolder) || !strings.Contains(err.Error(), says) {
 				if err == nil {
 					store.Close()
 				}

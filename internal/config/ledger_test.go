@@ -1,0 +1,67 @@
+package config_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// etcdLedger is a ledger in an etcd cluster that is good.
+const etcdLedger = `ledger:
+  etcd:
+    endpoints: [https://10.0.0.1:2379, "https://ETCD-2.example.org:2379"]
+    tls: {certificateAuthorityFile: cluster-ca.crt, certFile: front.crt, keyFile: front.key}
+    prefix: /gates/prod/
+`
+
+// withLedger is the edit that writes a ledger.
+func withLedger(text string, edits ...string) []string {
+	return []string{"accessLog:\n", strings.NewReplacer(edits...).Replace(text) + "accessLog:\n"}
+}
+
+func TestLedgerInEtcd(t *testing.T) {
+	checked := load(t, folder(t, withLedger(etcdLedger)...)).Ledger.Etcd
+	if diff := cmp.Diff([]string{"https://10.0.0.1:2379", "https://etcd-2.example.org:2379"}, checked.Endpoints); diff != "" {
+		t.Errorf("endpoints (-want +got):\n%s", diff)
+	}
+	if checked.Prefix != "/gates/prod/" || len(checked.Authorities.Certificates) != 1 || checked.Pair.Certificate.Leaf == nil {
+		t.Errorf("prefix %q, %d authorities, certificate %v", checked.Prefix, len(checked.Authorities.Certificates), checked.Pair.Certificate.Leaf)
+	}
+	checked = load(t, folder(t, withLedger(etcdLedger, "    prefix: /gates/prod/\n", "")...)).Ledger.Etcd
+	if checked.Prefix != "/ostiary/" {
+		t.Errorf("prefix %q", checked.Prefix)
+	}
+}
+
+func TestLedgerRefuses(t *testing.T) {
+	const first = "https://10.0.0.1:2379"
+	for _, row := range []struct {
+		name  string
+		edits []string
+		want  string
+	}{
+		{"both stores", []string{"  etcd:", "  embedded: {directory: data}\n  etcd:"}, "ledger: exclude each other"},
+		{"in clear text", []string{first, "http://10.0.0.1:2379"}, "ledger.etcd.endpoints[0]: must start with https://"},
+		{"over a socket file", []string{first, "unix://etcd.sock"}, "ledger.etcd.endpoints[0]: must start with https://"},
+		{"without a port", []string{first, "https://10.0.0.1"}, "ledger.etcd.endpoints[0]: must have a port"},
+		{"with a path", []string{first, first + "/x"}, "ledger.etcd.endpoints[0]: must be only https://host:port"},
+		{"with a password", []string{first, "https://gate:hunter2@10.0.0.1:2379"}, "ledger.etcd.endpoints[0]: must be only https://host:port"},
+		{"the same twice", []string{first, "https://etcd-2.example.org:2379"}, "ledger.etcd.endpoints[1]: name each member once"},
+		{"no endpoints", []string{`[https://10.0.0.1:2379, "https://ETCD-2.example.org:2379"]`, "[]"}, "ledger.etcd.endpoints: Required"},
+		{"prefix without an end", []string{"/gates/prod/", "/gates/prod"}, "ledger.etcd.prefix: must start and end"},
+		{"prefix of everything", []string{"/gates/prod/", "/"}, "ledger.etcd.prefix: must start and end"},
+		{"prefix with a space", []string{"/gates/prod/", "/gates /"}, "ledger.etcd.prefix: visible ASCII"},
+		{"no CA", []string{"certificateAuthorityFile: cluster-ca.crt, ", ""}, "ledger.etcd.tls.certificateAuthorityFile: Required"},
+		{"no client certificate", []string{"certFile: front.crt, ", ""}, "ledger.etcd.tls.certFile: Required"},
+		{"a server's certificate", []string{"certFile: front.crt, keyFile: front.key", "certFile: tls.crt, keyFile: tls.key"}, "ledger.etcd.tls.certFile: not for clients"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			mistakes := refusal(t, folder(t, withLedger(etcdLedger, row.edits...)...))
+			expect(t, mistakes, row.want)
+			if strings.Contains(strings.Join(mistakes, "\n"), "hunter2") {
+				t.Error("a password is in a message")
+			}
+		})
+	}
+}
