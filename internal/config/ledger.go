@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/secret"
 )
 
 // maxBestEffort bounds how long requests may be let in without knowing of new revocations.
@@ -39,6 +40,10 @@ type Ledger struct {
 	// the emergency in which nobody else does. Each use is an error in the log, and has the reason break_glass in the access
 	// log. Keep them locked away, and try them.
 	BreakGlass []BreakGlass `json:"breakGlass,omitempty"`
+	// File with the key that the ledger is sealed by: make it with "ostiary store new-key FILE", and keep a copy apart from
+	// the store and its backups. Without it the ledger is lost. Nobody but its owner may read it; a Kubernetes Secret that is
+	// mounted with defaultMode 0400 will do.
+	KeyFile string `json:"keyFile"`
 	// How long requests are still let in when the ledger cannot be read, up to 5m. New revocations may not hold in that time.
 	// Left out, requests are refused with 503 after one second, and open streams are cut after five.
 	BestEffort Duration `json:"bestEffort,omitzero"`
@@ -90,6 +95,9 @@ type CheckedLedger struct {
 	Etcd *CheckedEtcd
 	// BreakGlass is empty, or names credentials for an emergency.
 	BreakGlass map[identity.CredentialID]bool
+	// KeyFile is the absolute name of the key, for messages, and Key is what is in it.
+	KeyFile string
+	Key     secret.String
 	// BestEffort is 0 where the gate refuses what it cannot judge.
 	BestEffort time.Duration
 }
@@ -149,6 +157,9 @@ func (c *checker) ledger(p *field.Path, written *Ledger, clusters []CheckedClust
 	}
 	if len(clusters) > 0 && clusters[0].Access == nil {
 		c.warn(p, "nobody can revoke through this gate: the first cluster says who may, and the gate has no account there; write clusters[0].access")
+	}
+	if key, name := c.private(p.Child("keyFile"), written.KeyFile); key != nil {
+		checked.KeyFile, checked.Key = name, secret.New(string(key))
 	}
 	switch {
 	case written.Embedded != nil && written.Etcd != nil:

@@ -1,6 +1,10 @@
 package config_test
 
 import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -13,6 +17,7 @@ const etcdLedger = `ledger:
     endpoints: [https://10.0.0.1:2379, "https://ETCD-2.example.org:2379"]
     tls: {certificateAuthorityFile: cluster-ca.crt, certFile: front.crt, keyFile: front.key}
     prefix: /gates/prod/
+  keyFile: token
 `
 
 // withLedger is the edit that writes a ledger.
@@ -52,6 +57,8 @@ func TestLedgerRefuses(t *testing.T) {
 		{"prefix without an end", []string{"/gates/prod/", "/gates/prod"}, "ledger.etcd.prefix: must start and end"},
 		{"prefix of everything", []string{"/gates/prod/", "/"}, "ledger.etcd.prefix: must start and end"},
 		{"prefix with a space", []string{"/gates/prod/", "/gates /"}, "ledger.etcd.prefix: visible ASCII"},
+		{"no key", []string{"  keyFile: token\n", ""}, "ledger.keyFile: Required"},
+		{"a key that is not there", []string{"keyFile: token", "keyFile: no.key"}, "ledger.keyFile: cannot be read"},
 		{"no CA", []string{"certificateAuthorityFile: cluster-ca.crt, ", ""}, "ledger.etcd.tls.certificateAuthorityFile: Required"},
 		{"no client certificate", []string{"certFile: front.crt, ", ""}, "ledger.etcd.tls.certFile: Required"},
 		{"a server's certificate", []string{"certFile: front.crt, keyFile: front.key", "certFile: tls.crt, keyFile: tls.key"}, "ledger.etcd.tls.certFile: not for clients"},
@@ -63,5 +70,26 @@ func TestLedgerRefuses(t *testing.T) {
 				t.Error("a password is in a message")
 			}
 		})
+	}
+}
+
+// TestLedgerKeyIsPrivate: a key that others may read is refused, by whatever name; links are followed.
+func TestLedgerKeyIsPrivate(t *testing.T) {
+	for mode, want := range map[fs.FileMode]string{
+		0o600: "", 0o400: "", 0o640: "mode 0640", 0o604: "mode 0604", 0o620: "mode 0620", 0o644: "mode 0644", 0o660: "mode 0660",
+	} {
+		for _, name := range []string{"token", "link"} {
+			dir := folder(t, withLedger(etcdLedger, "keyFile: token", "keyFile: "+name)...)
+			if err := errors.Join(os.Symlink("token", filepath.Join(dir, "link")), os.Chmod(filepath.Join(dir, "token"), mode)); err != nil {
+				t.Fatal(err)
+			}
+			if want == "" {
+				if load(t, dir).Ledger.Key.IsEmpty() {
+					t.Errorf("%04o: no key", mode)
+				}
+				continue
+			}
+			expect(t, refusal(t, dir), "ledger.keyFile: "+want)
+		}
 	}
 }

@@ -202,7 +202,7 @@ func (l *Ledger) forget(ctx context.Context, some []*Standing) error {
 	if len(some) == 0 {
 		return nil
 	}
-	var says, removes Transaction
+	says, removes := Transaction{Essential: true}, Transaction{Essential: true} // they make room
 	for _, one := range some {
 		id := digestOf(OneCredential, one.ID, one.Issuer)
 		says.Puts = append(says.Puts, Record{Key: entryKey + one.Name, Value: tombstone(id)})

@@ -112,7 +112,7 @@ func (l *Ledger) announce(ctx context.Context) {
 	// Gone for good: nobody needs to wait for it. What it had open is closed by now.
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), freshFor)
 	defer cancel()
-	_, _ = l.config.Store.Commit(leaving, Transaction{Deletes: []string{key}})
+	_, _ = l.config.Store.Commit(leaving, Transaction{Deletes: []string{key}, Essential: true})
 }
 
 // write writes a replica's record unless somebody else did meanwhile.
@@ -124,7 +124,7 @@ func (l *Ledger) write(ctx context.Context, key string, revision int64, record *
 	limited, cancel := context.WithTimeout(ctx, freshFor)
 	defer cancel()
 	return l.config.Store.Commit(limited, Transaction{
-		Unchanged: []Record{{Key: key, Revision: revision}}, Puts: []Record{{Key: key, Value: value}},
+		Unchanged: []Record{{Key: key, Revision: revision}}, Puts: []Record{{Key: key, Value: value}}, Essential: true,
 	})
 }
 
@@ -165,7 +165,7 @@ func (l *Ledger) evictOne(ctx context.Context, name string, view *replicaView) {
 		limited, cancel := context.WithTimeout(ctx, freshFor)
 		defer cancel()
 		_, _ = l.config.Store.Commit(limited, Transaction{
-			Unchanged: []Record{{Key: key, Revision: view.revision}}, Deletes: []string{key},
+			Unchanged: []Record{{Key: key, Revision: view.revision}}, Deletes: []string{key}, Essential: true,
 		})
 	}
 }

@@ -234,6 +234,7 @@ func (l *Ledger) commit(ctx context.Context, makes func(index uint64) (Transacti
 		if err != nil {
 			return 0, fmt.Errorf("ledger: %w", err)
 		}
+		t.Essential = true // a store that is full must not keep anybody from being shut out
 		t.Unchanged = append(t.Unchanged, before)
 		t.Puts = append(t.Puts, Record{Key: headKey, Value: value})
 		revision, err := l.config.Store.Commit(ctx, t)

@@ -3,9 +3,7 @@ package server
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -22,6 +20,7 @@ import (
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledger/sealedstore"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
 	"github.com/ostiary/ostiary/internal/policy"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
@@ -44,6 +43,7 @@ type keeper struct {
 	checked *config.CheckedLedger // what the store is reached by
 	ledger  *ledger.Ledger
 	store   *etcdstore.Store
+	sealed  *sealedstore.Store
 	logger  *slog.Logger
 	api     *ledgerapi.API // nil until it is made
 	replica string
@@ -56,11 +56,15 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		s.logger.Warn("there is no ledger: no credential and nobody can be shut out before their time; write ledger.embedded or ledger.etcd")
 		return nil, nil //nolint:nilnil // a nil keeper is the one that knows nothing
 	}
+	key, err := sealedstore.ParseKeyFile(checked.KeyFile, []byte(checked.Key.Reveal()))
+	if err != nil {
+		return nil, fmt.Errorf("ledger.keyFile: %w", err)
+	}
 	k := &keeper{checked: checked, logger: s.logger}
 	config := ledger.Config{
-		Names: openNames{}, Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort, Strict: checked.Strict, Retention: checked.Retention, BreakGlass: checked.BreakGlass,
+		Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
+		Strict: checked.Strict, Retention: checked.Retention, BreakGlass: checked.BreakGlass,
 	}
-	var err error
 	if checked.Etcd == nil {
 		if k.store, err = etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {
 			return nil, fmt.Errorf("ledger.embedded.directory: %w", err)
@@ -75,7 +79,15 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		}
 	}
 	config.Answer = func(question []byte) []byte { return k.api.Answer(question) } // made before Run is called
-	config.Store = k.store
+	k.sealed = sealedstore.New(k.store, key)
+	if checked.Etcd == nil {
+		// What is in this process answers, so that what is wrong with the key is a mistake to be told of at once.
+		if err := k.sealed.Open(s.life); err != nil {
+			k.store.Close()
+			return nil, fmt.Errorf("ledger.keyFile: %w", err)
+		}
+	}
+	config.Store, config.Names = k.sealed, k.sealed
 	if k.ledger, err = ledger.New(config); err != nil {
 		k.store.Close()
 		return nil, err
@@ -100,10 +112,24 @@ func replicaName() string {
 	return host[:min(len(host), maxHostname)] + "-" + strings.ToLower(rand.Text()[:replicaRandom])
 }
 
-// renew takes over certificates that have changed. Nothing else of a ledger changes without a restart.
-func (k *keeper) renew(checked *config.CheckedLedger) error {
-	if k == nil || checked == nil || checked.Etcd == nil || k.checked.Etcd == nil ||
+// renew takes over certificates that have changed, and sees that a key that has changed opens the ledger at the next start.
+// Nothing else of a ledger changes without a restart.
+func (k *keeper) renew(ctx context.Context, checked *config.CheckedLedger) error {
+	if k == nil || checked == nil {
+		return nil
+	}
+	if checked.Key != k.checked.Key {
+		key, err := sealedstore.ParseKeyFile(checked.KeyFile, []byte(checked.Key.Reveal()))
+		if err == nil {
+			err = k.sealed.Check(ctx, key)
+		}
+		if err != nil {
+			return fmt.Errorf("ledger.keyFile: %w; the seed is wrapped by another key with ostiary store rewrap", err)
+		}
+	}
+	if checked.Etcd == nil || k.checked.Etcd == nil ||
 		checked.Etcd.Pair.Digest == k.checked.Etcd.Pair.Digest && checked.Etcd.Authorities.Digest == k.checked.Etcd.Authorities.Digest {
+		k.checked = checked
 		return nil
 	}
 	if err := k.store.UseTLS(etcdTLS(checked.Etcd)); err != nil {
@@ -270,13 +296,4 @@ func (h hub) Authorize(ctx context.Context, user *identity.Identity, access ledg
 		h.logger.Error("the ledger's API cannot say who may use it", slog.String("cause", err.Error()))
 	}
 	return allowed, reason, err
-}
-
-// openNames hides names by a digest.
-type openNames struct{}
-
-// Hide implements ledger.Names.
-func (openNames) Hide(parts ...string) string {
-	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
-	return hex.EncodeToString(sum[:16])
 }

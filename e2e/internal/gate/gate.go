@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -90,6 +91,9 @@ func Start(ctx context.Context, options Options) (_ *Gate, err error) {
 	if err := g.write(options.Config); err != nil {
 		return nil, err
 	}
+	if err := g.makeLedgerKey(ctx, options.Ostiary); err != nil {
+		return nil, err
+	}
 	if g.Process, err = process.Start(process.Spec{
 		Name: "ostiary", Path: options.Ostiary, Args: []string{"serve", "--config", g.ConfigFile},
 		Env: append(os.Environ(), options.Env...), Dir: g.Dir, Log: filepath.Join(g.Dir, "ostiary.log"),
@@ -120,6 +124,19 @@ func Start(ctx context.Context, options Options) (_ *Gate, err error) {
 		return g, nil
 	}
 	return g, g.WaitReady(ctx)
+}
+
+// makeLedgerKey makes the key of a ledger, as an operator does, unless there is one from a start before.
+func (g *Gate) makeLedgerKey(ctx context.Context, ostiary string) error {
+	key := filepath.Join(g.Dir, ledgerKey)
+	if _, err := os.Stat(key); err == nil || g.config["ledger"] == nil {
+		return nil //nolint:nilerr // what Stat cannot see, the program says
+	}
+	output, err := exec.CommandContext(ctx, ostiary, "store", "new-key", key).CombinedOutput() //nolint:gosec // the program under test
+	if err != nil {
+		return fmt.Errorf("make the ledger's key: %w\n%s", err, output)
+	}
+	return nil
 }
 
 func (g *Gate) write(config Object) (err error) {

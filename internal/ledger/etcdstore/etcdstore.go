@@ -212,6 +212,20 @@ func (s *Store) Commit(ctx context.Context, t ledger.Transaction) (int64, error)
 	}
 }
 
+// Compact forgets the changes up to a revision; records stay. The embedded store does it by itself.
+func (s *Store) Compact(ctx context.Context, revision int64) error {
+	at, err := s.use()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if _, err := at.client.Compact(ctx, revision); err != nil {
+		return fault("compact", err)
+	}
+	return nil
+}
+
 // record takes the prefix off a key.
 func (s *Store) record(kv keyValue) ledger.Record {
 	return ledger.Record{Key: strings.TrimPrefix(string(kv.GetKey()), s.prefix), Value: kv.GetValue(), Revision: kv.GetModRevision()}

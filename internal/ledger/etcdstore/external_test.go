@@ -19,6 +19,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 	"github.com/ostiary/ostiary/internal/testca"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
@@ -96,6 +97,7 @@ func TestExternal(t *testing.T) {
 	one, other := external(t, client(t, authority), endpoint), external(t, client(t, authority), endpoint)
 	eventually(t, one.Ready)
 	eventually(t, other.Ready)
+	ledgertest.Run(t, ledgertest.Subject{Store: one, Other: other, Compact: one.Compact})
 	first := put(t, one, "a/1", "x")
 	seen := make(chan ledger.Change, 1)
 	ctx, cancel := context.WithCancel(t.Context())
