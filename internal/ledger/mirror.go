@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"hash/maphash"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -21,10 +22,31 @@ type mirror struct {
 	generation atomic.Uint64
 	clean      *memo.Memo[*authn.Credential, *seen]
 
+	seeds [2]maphash.Seed
+
 	mu       sync.RWMutex
-	standing map[digest]*standing
-	byName   map[string]digest
+	standing map[targetKey]*standing
+	byName   map[string]placed
+	kinds    map[Kind]int // how many stand of each kind: nothing is looked for where there are none
 	entries  map[digest]known
+}
+
+// targetKey is a target in memory: two hashes of it under seeds that nobody outside this process knows, so that nobody can
+// make two targets meet. Where chance does, too much is shut out, never too little.
+type targetKey [2]uint64
+
+// placed says where a revocation stands.
+type placed struct {
+	key  targetKey
+	kind Kind
+}
+
+// keyOf hashes a target, each part after its length, so that no two give the same input. It does not allocate where names
+// are of usual length.
+func (m *mirror) keyOf(kind Kind, name, issuer string) targetKey {
+	var stack [digestBytes]byte
+	input := appendParts(stack[:0], string(kind), name, issuer)
+	return targetKey{maphash.Bytes(m.seeds[0], input), maphash.Bytes(m.seeds[1], input)}
 }
 
 // seen is what is remembered of a credential that was found clean and on record.
@@ -48,7 +70,8 @@ type standing struct {
 func newMirror() *mirror {
 	m := &mirror{
 		clean:    memo.New[*authn.Credential, *seen](),
-		standing: make(map[digest]*standing), byName: make(map[string]digest), entries: make(map[digest]known),
+		standing: make(map[targetKey]*standing), byName: make(map[string]placed), kinds: make(map[Kind]int), entries: make(map[digest]known),
+		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 	}
 	m.generation.Store(1)
 	return m
@@ -87,13 +110,14 @@ func (m *mirror) put(r *Revocation) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.remove(r.Name)
-	key := digestOf(r.Target.Kind, r.Target.Name, r.Target.Issuer)
+	key := m.keyOf(r.Target.Kind, r.Target.Name, r.Target.Issuer)
 	m.standing[key] = &standing{
 		name: r.Name, soFar: r.Scope == SoFar, index: r.Index, created: r.Created.Unix(),
 		issuedFrom: unix(r.IssuedFrom, math.MinInt64), issuedUntil: unix(r.IssuedUntil, math.MaxInt64), until: unix(r.Until, math.MaxInt64),
 		next: m.standing[key],
 	}
-	m.byName[r.Name] = key
+	m.byName[r.Name] = placed{key, r.Target.Kind}
+	m.kinds[r.Target.Kind]++
 	m.generation.Add(1)
 }
 
@@ -115,11 +139,13 @@ func (m *mirror) drop(name string) {
 
 // remove takes a revocation off its target's list.
 func (m *mirror) remove(name string) {
-	key, known := m.byName[name]
+	where, known := m.byName[name]
 	if !known {
 		return
 	}
 	delete(m.byName, name)
+	m.kinds[where.kind]--
+	key := where.key
 	var kept *standing
 	for one := m.standing[key]; one != nil; one = one.next {
 		if one.name != name {
@@ -139,7 +165,7 @@ func (m *mirror) remove(name string) {
 func (m *mirror) replace(other *mirror) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.standing, m.byName, m.entries = other.standing, other.byName, other.entries
+	m.seeds, m.standing, m.byName, m.kinds, m.entries = other.seeds, other.standing, other.byName, other.kinds, other.entries
 	m.generation.Add(1)
 }
 
@@ -177,7 +203,7 @@ func (m *mirror) find(cred *authn.Credential, now time.Time) finding {
 		return f
 	}
 	facts := facts{issued: unix(cred.NotBefore, math.MinInt64), now: now.Unix(), entry: entry, recorded: f.recorded}
-	f.revocation = m.look(cred, f.id, facts)
+	f.revocation = m.look(cred, facts)
 	return f
 }
 
@@ -190,29 +216,27 @@ type facts struct {
 }
 
 // look asks for every target that a credential can fall under.
-func (m *mirror) look(cred *authn.Credential, id digest, f facts) string {
-	if name := m.under(id, f); name != "" {
-		return name
-	}
+func (m *mirror) look(cred *authn.Credential, f facts) string {
 	for _, target := range [...]Target{
+		{Kind: OneCredential, Name: cred.ID.Value, Issuer: cred.ID.Issuer},
 		{Kind: User, Name: cred.Identity.Username},
 		{Kind: Issuer, Name: cred.ID.Issuer},
 		{Kind: AllOfMechanism, Name: string(cred.Mechanism)},
 	} {
-		if name := m.underTarget(target, f); name != "" {
+		if name := m.under(target, f); name != "" {
 			return name
 		}
 	}
 	if cred.Certificate == nil {
 		return ""
 	}
-	for _, target := range [...]Target{
-		{Kind: OneCredential, Name: cred.Certificate.ID},
-		{Kind: OneCertificate, Name: cred.Certificate.Serial, Issuer: cred.Certificate.Issuer},
-	} {
-		if name := m.underTarget(target, f); name != "" {
+	if cred.Certificate.ID != cred.ID.Value { // somebody else's, who vouched
+		if name := m.under(Target{Kind: OneCredential, Name: cred.Certificate.ID}, f); name != "" {
 			return name
 		}
+	}
+	if name := m.under(Target{Kind: OneCertificate, Name: cred.Certificate.Serial, Issuer: cred.Certificate.Issuer}, f); name != "" {
+		return name
 	}
 	return m.distrusted(cred.Certificate.Chains, f)
 }
@@ -223,7 +247,7 @@ func (m *mirror) distrusted(chains [][]string, f facts) (name string) {
 	for _, chain := range chains {
 		dead := ""
 		for _, authority := range chain {
-			if dead = m.underTarget(Target{Kind: Issuer, Name: authority}, f); dead != "" {
+			if dead = m.under(Target{Kind: Issuer, Name: authority}, f); dead != "" {
 				break
 			}
 		}
@@ -235,16 +259,12 @@ func (m *mirror) distrusted(chains [][]string, f facts) (name string) {
 	return name
 }
 
-// underTarget returns the name of a revocation of target that holds.
-func (m *mirror) underTarget(target Target, f facts) string {
-	if target.Name == "" {
+// under returns the name of a revocation of target that holds.
+func (m *mirror) under(target Target, f facts) string {
+	if target.Name == "" || m.kinds[target.Kind] == 0 {
 		return ""
 	}
-	return m.under(digestOf(target.Kind, target.Name, target.Issuer), f)
-}
-
-func (m *mirror) under(target digest, f facts) string {
-	for one := m.standing[target]; one != nil; one = one.next {
+	for one := m.standing[m.keyOf(target.Kind, target.Name, target.Issuer)]; one != nil; one = one.next {
 		if one.holds(f) {
 			return one.name
 		}
