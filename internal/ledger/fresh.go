@@ -91,7 +91,7 @@ func (l *Ledger) probe(ctx context.Context, began time.Time) error {
 	if err := l.present(ctx); err != nil {
 		return err
 	}
-	fence, err := l.config.Store.Read(ctx, headKey)
+	fence, err := l.ask(ctx, headKey)
 	if err != nil {
 		return err
 	}

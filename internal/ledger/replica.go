@@ -63,7 +63,7 @@ func (l *Ledger) present(ctx context.Context) error {
 	if l.config.Replica == "" {
 		return nil
 	}
-	record, err := l.config.Store.Read(ctx, replicaKey+l.config.Replica)
+	record, err := l.ask(ctx, replicaKey+l.config.Replica)
 	if err != nil {
 		return err
 	}
