@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -16,6 +17,8 @@ const (
 	// leap is how much further the wall clock may go than the monotonic one, which stands still while the machine is
 	// suspended.
 	leap = 500 * time.Millisecond
+	// behindFor is how long a watch may bring nothing of what the store has: longer than any that only has much to bring.
+	behindFor = 1500 * time.Millisecond
 	// remind is how often it is said that requests are let in without proof.
 	remind = time.Minute
 )
@@ -88,6 +91,30 @@ func (l *Ledger) prove(ctx context.Context) {
 	}
 }
 
+// errRolledBack keeps a replica from being fresh that knows more than the store: what was revoked may have come back to life,
+// and revisions that were seen mean something else now.
+var errRolledBack = errors.New("ledger: the store has lost what it had, as after a backup was brought back; see that nobody who is shut out comes in by it, then start every gate anew")
+
+// errBehind ends a watch that brings nothing while the store has news, as that of a member does which hangs.
+var errBehind = errors.New("ledger: the watch does not bring what the store has")
+
+// behind notes that a probe which began then ended without the mirror having what the store had. If that goes on, changes are
+// asked for anew.
+func (l *Ledger) behind(began time.Time) {
+	if l.late.IsZero() {
+		l.late = began
+	}
+	if time.Since(l.late) < behindFor {
+		return
+	}
+	l.late = time.Time{}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unwatch != nil {
+		l.unwatch(errBehind)
+	}
+}
+
 // consequence says what is done without a ledger.
 func (l *Ledger) consequence() string {
 	if l.config.BestEffort > 0 {
@@ -104,13 +131,19 @@ func (l *Ledger) probe(ctx context.Context, began time.Time) error {
 	if err := l.present(ctx); err != nil {
 		return err
 	}
-	fence, err := l.config.Store.Read(ctx, headKey)
+	known := l.mirror.head.Load() // before asking: what is read is not older
+	fence, err := l.ask(ctx, headKey)
 	if err != nil {
 		return err
 	}
+	if fence.Revision < known {
+		return errRolledBack
+	}
 	if err := l.await(ctx, func() bool { return l.applied >= fence.Revision && l.applied > 0 }); err != nil {
+		l.behind(began)
 		return err
 	}
+	l.late = time.Time{}
 	l.proven.Store(&began)
 	return nil
 }

@@ -85,6 +85,7 @@ type Ledger struct {
 	lookups  *rate.Limiter
 	recorder *recorder
 	proven   atomic.Pointer[time.Time] // the last moment at which the mirror is known to have held everything
+	late     time.Time                 // since when the mirror lacks what the fence names; zero if it does not. It is the prover's own
 
 	mu       sync.Mutex
 	applied  int64         // revision up to which everything is in force
@@ -93,6 +94,7 @@ type Ledger struct {
 	replicas map[string]*replicaView
 	cut      map[string]int // streams that fell, by revocation, for those applied lately
 	alarms   map[string]time.Time
+	unwatch  context.CancelCauseFunc // ends the watch under way; nil if there is none
 
 	questions chan string
 }
@@ -187,7 +189,11 @@ func (l *Ledger) examine(r *authn.Request, cred *authn.Credential, known *seen, 
 			known = l.mirror.remember(cred, known, 0)
 			known.excused.Store(now.Add(remind).Unix())
 		}
-		// Once more: somebody may have shut it out while it was being recorded.
+		// Once more: somebody may have shut it out while it was being recorded, and this replica not have heard of it.
+		now = time.Now()
+		if l.freshness(now, r.Open) == lost {
+			return nil, unavailable
+		}
 	}
 }
 
@@ -292,7 +298,22 @@ func (l *Ledger) sync(ctx context.Context) error {
 	l.replicas = replicas
 	l.mu.Unlock()
 	l.settle(revision)
-	return l.config.Store.Watch(ctx, "", revision, func(change Change) error {
+	return l.watch(ctx, revision)
+}
+
+// watch takes in every change after a revision.
+func (l *Ledger) watch(ctx context.Context, revision int64) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l.mu.Lock()
+	l.unwatch = cancel
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.unwatch = nil
+		l.mu.Unlock()
+	}()
+	err := l.config.Store.Watch(ctx, "", revision, func(change Change) error {
 		l.mu.Lock()
 		generation := l.mirror.generation.Load()
 		for _, record := range change.Records {
@@ -312,6 +333,10 @@ func (l *Ledger) sync(ctx context.Context) error {
 		l.settle(change.Revision)
 		return nil
 	})
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
 // take puts one record where it belongs. What is not understood is an error, and keeps the view from being fresh: it may
@@ -336,6 +361,7 @@ func take(m *mirror, replicas map[string]*replicaView, record Record) error {
 		return takeEntry(m, record)
 	}
 	if record.Key == headKey {
+		m.head.Store(max(m.head.Load(), record.Revision))
 		return nil
 	}
 	for _, prefix := range [...]string{pastKey, useKey, askKey, answerKey} { // read when they are asked for

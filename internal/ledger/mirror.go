@@ -20,7 +20,9 @@ const clockTolerance = time.Minute
 type mirror struct {
 	// generation rises with every change that may concern a credential which was found clean before.
 	generation atomic.Uint64
-	clean      *memo.Memo[*authn.Credential, *seen]
+	// head is the revision of the last act that is known. It never falls.
+	head  atomic.Int64
+	clean *memo.Memo[*authn.Credential, *seen]
 
 	seeds [2]maphash.Seed
 
@@ -166,6 +168,7 @@ func (m *mirror) replace(other *mirror) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seeds, m.standing, m.byName, m.kinds, m.entries = other.seeds, other.standing, other.byName, other.kinds, other.entries
+	m.head.Store(max(m.head.Load(), other.head.Load()))
 	m.generation.Add(1)
 }
 

@@ -150,7 +150,7 @@ func (l *Ledger) writeEntries(ctx context.Context, some []*newcomer) error {
 			t.Unchanged = append(t.Unchanged, Record{Key: key})
 			t.Puts = append(t.Puts, Record{Key: key, Value: value})
 		}
-		_, err = l.config.Store.Commit(ctx, t)
+		_, err = l.bring(ctx, t)
 		if err == nil {
 			for _, one := range missing {
 				l.mirror.record(one.id, knownOf(one.entry.Index, one.entry.Origin == Issued))
@@ -183,7 +183,7 @@ func (l *Ledger) missing(ctx context.Context, some []*newcomer) ([]*newcomer, er
 
 // lookup asks the store for an entry that the mirror may not have yet.
 func (l *Ledger) lookup(ctx context.Context, id digest, value, issuer string) (bool, error) {
-	record, err := l.config.Store.Read(ctx, entryKey+l.nameOf(value, issuer))
+	record, err := l.ask(ctx, entryKey+l.nameOf(value, issuer))
 	if err != nil || record.Value == nil {
 		return false, err
 	}

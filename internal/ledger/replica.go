@@ -15,9 +15,9 @@ const (
 	beatEvery = 2 * time.Second
 	// silentFor is how long a replica may be silent before it is marked as evicted, by the clock of whoever looks.
 	silentFor = 10 * time.Second
-	// evictedFor is how long the mark must stand before the record goes: longer than a view can be fresh that was proven
-	// before the mark.
-	evictedFor = 2 * freshFor
+	// evictedFor is how long the mark must stand before the record goes: longer than a view that was proven before the mark
+	// can be good for requests, and for open streams. Until then a revoke says that the replica is fenced.
+	evictedFor = streamsFor + freshFor
 	// evictEvery is how often that is looked at.
 	evictEvery = time.Second
 )
@@ -63,7 +63,7 @@ func (l *Ledger) present(ctx context.Context) error {
 	if l.config.Replica == "" {
 		return nil
 	}
-	record, err := l.config.Store.Read(ctx, replicaKey+l.config.Replica)
+	record, err := l.ask(ctx, replicaKey+l.config.Replica)
 	if err != nil {
 		return err
 	}

@@ -134,7 +134,7 @@ func (l *Ledger) read(ctx context.Context, prefix, name string) (Record, error) 
 	if !isName(name) {
 		return Record{}, ErrNotFound
 	}
-	record, err := l.config.Store.Read(ctx, prefix+name)
+	record, err := l.ask(ctx, prefix+name)
 	if err == nil && record.Value == nil {
 		err = ErrNotFound
 	}
@@ -209,7 +209,7 @@ type head struct {
 
 // count reads how many acts there were, and the record that says so.
 func (l *Ledger) count(ctx context.Context) (fence Record, count uint64, err error) {
-	if fence, err = l.config.Store.Read(ctx, headKey); err != nil || fence.Value == nil {
+	if fence, err = l.ask(ctx, headKey); err != nil || fence.Value == nil {
 		return fence, 0, err
 	}
 	var now head
@@ -237,7 +237,7 @@ func (l *Ledger) commit(ctx context.Context, makes func(index uint64) (Transacti
 		t.Essential = true // a store that is full must not keep anybody from being shut out
 		t.Unchanged = append(t.Unchanged, before)
 		t.Puts = append(t.Puts, Record{Key: headKey, Value: value})
-		revision, err := l.config.Store.Commit(ctx, t)
+		revision, err := l.bring(ctx, t)
 		if !errors.Is(err, ErrConflict) {
 			return revision, err
 		}
@@ -254,9 +254,13 @@ func (l *Ledger) inForce(ctx context.Context, began time.Time, revision int64, n
 	listed := revision
 	if l.config.Replica != "" {
 		var err error
-		if listed, err = l.config.Store.List(ctx, replicaKey, "", func(record Record) error {
-			others[strings.TrimPrefix(record.Key, replicaKey)] = true
-			return nil
+		if err = again(ctx, func(error) bool { return false }, func(ctx context.Context) error {
+			clear(others)
+			listed, err = l.config.Store.List(ctx, replicaKey, "", func(record Record) error {
+				others[strings.TrimPrefix(record.Key, replicaKey)] = true
+				return nil
+			})
+			return err
 		}); err != nil {
 			return nil, err
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -42,8 +43,18 @@ type Options struct {
 	Dir string
 	// Env is added to the environment, as NAME=value.
 	Env []string
+	// Host is the machine that it runs on; nil means this one.
+	Host Host
 	// NotReady starts the gate without waiting for it to be ready: its listeners are there.
 	NotReady bool
+}
+
+// Host is a machine: see package network.
+type Host interface {
+	// Enter moves the calling thread to it.
+	Enter() error
+	// DialContext connects from it.
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Gate is one that runs. Its methods are safe for concurrent use, but for Reconfigure.
@@ -66,6 +77,7 @@ type Gate struct {
 	config    Object
 	accessLog string
 	ownDir    bool
+	dial      func(ctx context.Context, network, address string) (net.Conn, error) // nil: from here
 }
 
 // Start starts a gate and waits until it is ready. Whoever calls it must call Stop. When the start fails, nothing is
@@ -94,10 +106,14 @@ func Start(ctx context.Context, options Options) (_ *Gate, err error) {
 	if err := g.makeLedgerKey(ctx, options.Ostiary); err != nil {
 		return nil, err
 	}
-	if g.Process, err = process.Start(process.Spec{
+	spec := process.Spec{
 		Name: "ostiary", Path: options.Ostiary, Args: []string{"serve", "--config", g.ConfigFile},
 		Env: append(os.Environ(), options.Env...), Dir: g.Dir, Log: filepath.Join(g.Dir, "ostiary.log"),
-	}); err != nil {
+	}
+	if options.Host != nil {
+		spec.Thread, g.dial = options.Host.Enter, options.Host.DialContext
+	}
+	if g.Process, err = process.Start(spec); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startDeadline)
@@ -220,7 +236,7 @@ func (g *Gate) Admin(ctx context.Context, path string) (status int, body string,
 	if err != nil {
 		return 0, "", err
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: g.dial}}
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, "", err
