@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs every script of testdata/script against servers that answer as an API server or a gate does. Each
 // context of the scripts' kubeconfig names one way to answer.
 func TestScripts(t *testing.T) {
-	server := httptest.NewTLSServer(answers())
+	server := httptest.NewTLSServer(answers(t))
 	t.Cleanup(server.Close)
 	stranger := httptest.NewTLSServer(http.NotFoundHandler())
 	stranger.Close() // Nobody listens on its port any more.
@@ -87,7 +87,7 @@ func newKubeconfig(server *httptest.Server, closed string) clientcmdapi.Config {
 		config.Clusters[context] = &clientcmdapi.Cluster{Server: url, CertificateAuthorityData: ca}
 		config.Contexts[context] = &clientcmdapi.Context{Cluster: context, AuthInfo: user}
 	}
-	for _, way := range []string{"gate", "static", "unready", "plain", "rbac", "hostile", "login", "redirect", "broken", "half", "old", "endless"} {
+	for _, way := range []string{"gate", "static", "unready", "plain", "rbac", "hostile", "login", "redirect", "broken", "half", "old", "endless", "onlooker"} {
 		add(way, server.URL+"/"+way, ca, "alice")
 	}
 	add("refused", server.URL+"/gate", ca, "nobody")
@@ -104,7 +104,8 @@ const (
 
 // answers is an API server for every context of the kubeconfig, told apart by the first part of the path, as a gate
 // tells its clusters apart.
-func answers() http.Handler {
+func answers(t *testing.T) http.Handler {
+	t.Helper()
 	alice := authenticationv1.UserInfo{
 		Username: "alice", UID: "u-1", Groups: []string{"dev", "system:authenticated"},
 		Extra: map[string]authenticationv1.ExtraValue{"authentication.kubernetes.io/credential-id": {"JTI=42"}},
@@ -148,6 +149,8 @@ func answers() http.Handler {
 	mux.HandleFunc("GET /half"+adminapi.StatusPath, sends(http.StatusInternalServerError, failure(http.StatusInternalServerError, metav1.StatusReasonInternalError)))
 	apiServer("hostile", hostile)
 	gate("hostile", true, adminapi.Caller{Username: "eve", Mechanism: "\x1b]0;owned\a"})
+
+	serveLedger(t, mux)
 
 	mux.HandleFunc("/login/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>sign in</html>")) })
 	mux.HandleFunc("/redirect/", func(w http.ResponseWriter, r *http.Request) {
