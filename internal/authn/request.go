@@ -38,6 +38,8 @@ type Request struct {
 	Audiences []string
 	// Open says that the request was let in before and is under way as a stream; it is judged anew.
 	Open bool
+	// Stranger says that nothing good is known of the token or of where it comes from: where room is short, it is others'.
+	Stranger bool
 	// Now is the time of the decision; every comparison of one decision uses the same one.
 	Now time.Time
 }
