@@ -97,3 +97,6 @@ func (l *Ledger) Replicas() int {
 	defer l.mu.Unlock()
 	return max(1, len(l.replicas))
 }
+
+// Hide makes a name that tells nothing of parts to those who lack a key.
+func (l *Ledger) Hide(parts ...string) string { return l.config.Names.Hide(parts...) }

@@ -57,6 +57,7 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 	k := &keeper{checked: checked, logger: s.logger}
 	config := ledger.Config{
 		Names: openNames{}, Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort, Strict: checked.Strict, Retention: checked.Retention,
+		Parts: []ledger.Part{{Prefix: lockoutPrefix, Take: s.lockout.Take}},
 	}
 	var err error
 	if checked.Etcd == nil {
@@ -76,6 +77,7 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		k.store.Close()
 		return nil, err
 	}
+	s.lockout.Share(sharedLocks{k.ledger})
 	return k, nil
 }
 
