@@ -150,6 +150,8 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		public := shutOut(x.decision.Reason)
 		if locked, ok := errors.AsType[*authn.LockedError](x.decision.Cause); ok {
 			public = heldBack(locked, x.source)
+			// Where kubectl asks what there is, it shows its own words instead of the answer's; warnings it always shows.
+			w.warnings = append(w.warnings, public.ErrStatus.Message)
 		}
 		g.deny(w, r, x, string(x.decision.Reason), public, x.decision.Cause)
 		return
