@@ -15,7 +15,7 @@ type held struct {
 	at     place
 	pair   place // hi and lo are 0 where there is none
 	id     string
-	shape  Shape
+	form   Shape // plainForm as long as nobody needed to know more
 	digest uint64
 	// reserved: one of the place's budget, and of the pair's, is set aside.
 	reserved bool
@@ -29,7 +29,7 @@ type held struct {
 // are ever known, so that nobody can guess against that memory.
 func (e *Engine) Enter(ctx context.Context, r *authn.Request, token secret.String) (authn.Attempt, error) {
 	raw := token.Reveal()
-	if e.good.has(e.good.digest(raw)) {
+	if e.good.has(e.good.tail(raw)) {
 		return authn.Attempt{}, nil
 	}
 	return e.enter(ctx, r, raw)
@@ -37,22 +37,20 @@ func (e *Engine) Enter(ctx context.Context, r *authn.Request, token secret.Strin
 
 // enter sets aside what a wrong guess would cost, before the token is judged.
 func (e *Engine) enter(ctx context.Context, r *authn.Request, raw string) (authn.Attempt, error) {
-	shape := shapeOf(raw)
-	h := &held{digest: e.bad.digest(raw), shape: shape, id: claimOf(raw, shape)}
-	h.at, h.shared = e.placeOf(r, shape)
+	h := &held{digest: e.bad.digest(raw), form: formOf(raw)}
+	h.at, h.shared = e.placeOf(r)
+	if h.shared && !r.Source.IsValid() {
+		h.at = e.askerOf(r, h.shape(raw))
+	}
 	now := time.Now().UnixNano()
 	h.at = e.counted(h.at, now)
-	if h.id != "" && !h.shared {
-		h.pair = e.pairOf(h.id, h.at)
+	strange, err := e.admit(ctx, h, raw, now)
+	if err == nil {
+		err = e.begin(ctx, h, strange)
 	}
-	strange, err := e.admit(ctx, h, now)
 	if err != nil {
-		e.stats.refused(shape)
-		return authn.Attempt{}, err
-	}
-	if err := e.begin(ctx, h, strange); err != nil {
 		e.giveBack(h)
-		e.stats.refused(shape)
+		e.stats.refused(h.form)
 		return authn.Attempt{}, err
 	}
 	return authn.Attempt{Stranger: strange, Held: h}, nil
@@ -72,14 +70,17 @@ func (e *Engine) counted(p place, now int64) place {
 }
 
 // admit reserves for an attempt, or lets it pass without where that is safe.
-func (e *Engine) admit(ctx context.Context, h *held, now int64) (strange bool, err error) {
+func (e *Engine) admit(ctx context.Context, h *held, raw string, now int64) (strange bool, err error) {
 	settings := e.settings.Load()
 	known := e.bad.has(h.key())
+	if h.shared {
+		_ = h.shape(raw) // it decides
+	}
 	strange, until, err := e.reserve(ctx, h.at, settings.PrefixBurst, func(b *bucket, now int64) (bool, time.Time) {
 		switch {
 		case h.shared:
 			// Nobody is locked here: beyond the budget the rate is bounded, and not even that for what nobody guesses.
-			if known || h.shape.Strong() || b.used(now, settings.PrefixRefill)+int(b.pending) < settings.PrefixBurst {
+			if known || h.form.Strong() || b.used(now, settings.PrefixRefill)+int(b.pending) < settings.PrefixBurst {
 				return true, time.Time{}
 			}
 			return b.rush(e.touch(now), settings.StrongPerSecond), time.Time{}
@@ -91,12 +92,13 @@ func (e *Engine) admit(ctx context.Context, h *held, now int64) (strange bool, e
 		}
 	})
 	if err != nil || !until.IsZero() {
-		return true, e.inSpite(h, now, until, h.at.String())
+		return true, e.inSpite(h, raw, now, until, h.at.String())
 	}
 	h.reserved = true
-	if h.pair.lo == 0 {
+	if h.id = claimOf(raw, h.form); h.id == "" || h.shared {
 		return strange, nil
 	}
+	h.pair = e.pairOf(h.id, h.at)
 	_, until, err = e.reserve(ctx, h.pair, settings.PairBurst, func(b *bucket, now int64) (bool, time.Time) {
 		b.forget(now)
 		if b.locked(now) {
@@ -107,12 +109,17 @@ func (e *Engine) admit(ctx context.Context, h *held, now int64) (strange bool, e
 	if err == nil && until.IsZero() {
 		return strange, nil
 	}
-	pair := h.pair
 	h.pair = place{} // nothing is set aside there
 	e.giveBack(h)
-	h.reserved = false
-	h.pair = pair
-	return true, e.inSpite(h, now, until, h.id+" from "+h.at.String())
+	return true, e.inSpite(h, raw, now, until, h.id+" from "+h.at.String())
+}
+
+// shape is the token's, worked out once.
+func (h *held) shape(raw string) Shape {
+	if h.form == plainForm {
+		h.form = shapeOf(raw)
+	}
+	return h.form
 }
 
 // key is a wrong token's in memory, with where it came from: what one tried is no excuse for another.
@@ -170,15 +177,19 @@ func (e *Engine) reserve(ctx context.Context, p place, most int, may func(b *buc
 var errCrowded = &authn.LockedError{Detail: "too many from one place"} //nolint:gochecknoglobals // a constant that Go cannot express
 
 // inSpite lets a strong token pass a closed door, at a bounded rate; all others are refused.
-func (e *Engine) inSpite(h *held, now int64, until time.Time, what string) error {
-	if !h.shape.Strong() {
+func (e *Engine) inSpite(h *held, raw string, now int64, until time.Time, what string) error {
+	second := e.touch(now)
+	// Beyond what a flood may cost, nobody looks whether a token is strong.
+	if h.form == plainForm && !e.looks.take(second, maxLooks) {
+		h.form = Weak
+	}
+	if !h.shape(raw).Strong() {
 		return &authn.LockedError{Until: until, Detail: what}
 	}
-	second := e.touch(now)
 	s, b := e.at(h.at, now, true)
 	ok := b != nil && b.rush(second, e.settings.Load().StrongPerSecond)
 	s.mu.Unlock()
-	if !ok || !e.rushed(second) {
+	if !ok || !e.rush.take(second, maxRushed) {
 		// Not until when: one who asks again in a second may be among those who are judged then.
 		return &authn.LockedError{Detail: what + " is locked, and too many strong tokens come from there"}
 	}
@@ -218,6 +229,7 @@ func (e *Engine) giveBack(h *held) {
 	if !h.reserved {
 		return
 	}
+	h.reserved = false
 	now := time.Now().UnixNano()
 	for _, p := range [...]place{h.at, h.pair} {
 		if p.lo != 0 {
@@ -242,7 +254,7 @@ func (e *Engine) Leave(r *authn.Request, token secret.String, attempt authn.Atte
 	right := ended.Credential != nil || ended.Known
 	if h == nil {
 		if !right && !ended.Unjudged {
-			e.good.drop(e.good.digest(token.Reveal())) // it expired, or was taken away; the next time it is new
+			e.late(r, token.Reveal())
 		}
 		return
 	}
@@ -254,14 +266,14 @@ func (e *Engine) Leave(r *authn.Request, token secret.String, attempt authn.Atte
 	}
 	// Where nobody could say, a strong token was no guess. A weak one counts: else an outage of one mechanism, which whoever
 	// guesses may have caused, would be a licence to guess at the others.
-	if ended.Unjudged && h.shape.Strong() {
+	if ended.Unjudged && h.shape(token.Reveal()).Strong() {
 		e.giveBack(h)
 		return
 	}
 	again := e.bad.has(h.key())
 	if !again {
 		e.bad.put(h.key())
-		e.count(h.shape, now)
+		e.count(h.shape(token.Reveal()), now)
 	}
 	if !h.reserved {
 		return
@@ -269,10 +281,26 @@ func (e *Engine) Leave(r *authn.Request, token secret.String, attempt authn.Atte
 	e.charge(h, again, now)
 }
 
+// late charges for a token that passed as known and was wrong: it ended or was taken away, and is new from now on; or it only
+// ended like a good one.
+func (e *Engine) late(r *authn.Request, raw string) {
+	e.good.drop(e.good.tail(raw))
+	now := time.Now().UnixNano()
+	h := &held{digest: e.bad.digest(raw), form: formOf(raw)}
+	h.at, h.shared = e.placeOf(r)
+	h.at = e.counted(h.at, now)
+	if h.shared || e.bad.has(h.key()) {
+		return
+	}
+	e.bad.put(h.key())
+	e.count(h.shape(raw), now)
+	e.charge(h, false, now)
+}
+
 // right gives back what was set aside for a token that turned out good, and nothing more.
 func (e *Engine) right(r *authn.Request, token secret.String, h *held, cred *authn.Credential, now int64) {
-	if h.shape.Strong() {
-		e.good.put(e.good.digest(token.Reveal()))
+	if h.shape(token.Reveal()).Strong() {
+		e.good.put(e.good.tail(token.Reveal()))
 		if cred != nil && r.Source.IsValid() {
 			e.crowd.note(placeOfAddress(r.Source), cred.Identity.Username, e.config.Logger)
 		}

@@ -35,6 +35,10 @@ const (
 	signatureLength = 22
 	// maxID bounds an id that is taken over from a token; a longer one is known by its digest.
 	maxID = 128
+	// weakLength is up to which length no token holds strongBits: the estimate is 6.4 bits a character at the most.
+	weakLength = 20
+	// glance is how many characters are looked at first: those of 128 bits in hex. More cost more, and seldom say more.
+	glance = 40
 	// The parts of a bootstrap token (BOOT-1).
 	bootstrapID, bootstrapLength = 6, 23
 )
@@ -42,20 +46,34 @@ const (
 // Strong reports whether tokens of the shape are beyond guessing.
 func (s Shape) Strong() bool { return s == JWS || s == Strong }
 
-// shapeOf tells a token's shape. It is asked only where something depends on it.
-func shapeOf(token string) Shape {
+// formOf tells a token's shape as far as that costs nothing; plainForm is what is left to be estimated.
+func formOf(token string) Shape {
 	switch {
 	case isBootstrap(token):
 		return Bootstrap
-	case len(token) > maxRead:
-		return Weak // no mechanism looks at it
+	case len(token) > maxRead, len(token) <= weakLength:
+		return Weak // no mechanism looks at the former
 	case isJWS(token):
 		return JWS
-	case tokenstrength.Bits(token) >= strongBits:
-		return Strong
 	default:
-		return Weak
+		return plainForm
 	}
+}
+
+// plainForm is no shape: a token of this form is Strong or Weak.
+const plainForm Shape = ""
+
+// shapeOf tells a token's shape. The estimate takes some microseconds.
+func shapeOf(token string) Shape {
+	form := formOf(token)
+	if form != plainForm {
+		return form
+	}
+	// What is strong so far stays so, whatever follows.
+	if tokenstrength.Bits(token[:min(len(token), glance)]) >= strongBits || len(token) > glance && tokenstrength.Bits(token) >= strongBits {
+		return Strong
+	}
+	return Weak
 }
 
 func isBootstrap(token string) bool {
@@ -85,7 +103,7 @@ func claimOf(token string, shape Shape) string {
 		return "BOOTSTRAP=" + token[:bootstrapID] // public: it stands in user names
 	case JWS:
 		return jwsClaim(token)
-	case Strong, Weak:
+	case Strong, Weak, plainForm:
 		return ""
 	default:
 		return ""

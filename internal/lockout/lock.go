@@ -38,10 +38,14 @@ type Lock struct {
 // maxNames bounds the pairs whose names are kept for people. A lock whose name is not known holds all the same.
 const maxNames = 2048
 
+// sweepEvery is how often the names of locks that have ended make room, where there is none.
+const sweepEvery = time.Second
+
 // names are those of locked pairs.
 type names struct {
-	mu sync.Mutex
-	of map[place]Lock
+	mu    sync.Mutex
+	of    map[place]Lock
+	swept time.Time
 }
 
 func (n *names) init() { n.of = make(map[place]Lock) }
@@ -50,7 +54,9 @@ func (n *names) init() { n.of = make(map[place]Lock) }
 func (n *names) put(p place, lock Lock, now time.Time) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if len(n.of) >= maxNames {
+	// Not for each lock anew: an attacker would choose how often all are gone through.
+	if len(n.of) >= maxNames && now.Sub(n.swept) >= sweepEvery {
+		n.swept = now
 		for other, one := range n.of {
 			if !one.Until.After(now) {
 				delete(n.of, other)

@@ -34,6 +34,8 @@ const (
 	// maxRushed bounds the strong tokens that are judged in a second from all locked places together: what half a core does
 	// when each costs a signature check.
 	maxRushed = 2000
+	// maxLooks bounds the tokens from locked places that are looked at in a second whether they are strong.
+	maxLooks = 10_000
 	// maxStrange bounds the attempts under way of tokens that are not known to be good; maxKept are as many more for places
 	// that brought a good one before.
 	maxStrange, maxKept = 384, 128
@@ -109,7 +111,8 @@ type Engine struct {
 	// open and kept hold the attempts under way of tokens that are not known to be good.
 	open, kept chan struct{}
 	waiting    atomic.Int64
-	rush       atomic.Uint64 // the second, and how many strong tokens were let through in it
+	// rush counts the strong tokens that are judged in spite of a lock, looks those that are looked at whether they are.
+	rush, looks perSecond
 
 	warn struct {
 		sync.Mutex
@@ -153,19 +156,22 @@ func (e *Engine) at(p place, now int64, make bool) (*shard, *bucket) {
 	return e.tables[p.level].at(p, now, e.touch(now), make)
 }
 
-// rushed reports whether one more strong token may be judged in this second in spite of a lock, from anywhere.
-func (e *Engine) rushed(second uint32) bool {
+// perSecond is a bound on how often something happens in a second. The zero value is ready for use.
+type perSecond struct{ state atomic.Uint64 } // the second, and the count in it
+
+// take reports whether it may happen once more in that second.
+func (p *perSecond) take(second uint32, most uint64) bool {
 	const countBits = 32
 	for {
-		old := e.rush.Load()
+		old := p.state.Load()
 		count := old & (1<<countBits - 1)
 		if uint32(old>>countBits) != second { //nolint:gosec // the upper half
 			count = 0
 		}
-		if count >= maxRushed {
+		if count >= most {
 			return false
 		}
-		if e.rush.CompareAndSwap(old, uint64(second)<<countBits|(count+1)) {
+		if p.state.CompareAndSwap(old, uint64(second)<<countBits|(count+1)) {
 			return true
 		}
 	}

@@ -27,6 +27,16 @@ func (m *memory) digest(token string) uint64 {
 	return max(sum, 1)
 }
 
+// tailBytes is the end of a token that tells it from others: of a signed one, its signature.
+const tailBytes = 128
+
+// tail is the digest of a token's end, which costs the same for tokens of any length. Only tokens of 128 bits are remembered
+// by it. Who has one of them can make others of the same end, and have them judged without a reservation, until the first
+// is wrong: that is no way to guess, and such a token is charged for after the fact.
+func (m *memory) tail(token string) uint64 {
+	return max(1, maphash.String(m.seed, token[max(0, len(token)-tailBytes):])+uint64(len(token)))
+}
+
 func (m *memory) has(digest uint64) bool {
 	set := &m.sets[digest%memorySets]
 	for i := range set {

@@ -44,15 +44,17 @@ type place struct {
 
 // placeOf is the place of a request. shared says that a place stands for many who cannot be told apart, as behind an API
 // server that asks: it is counted, and its rate bounded, but it is never locked.
-func (e *Engine) placeOf(r *authn.Request, shape Shape) (at place, shared bool) {
+func (e *Engine) placeOf(r *authn.Request) (at place, shared bool) {
 	if r.Source.IsValid() {
 		at = placeOfAddress(r.Source)
 		return at, e.crowd.is(at)
 	}
-	if r.Cluster == "" {
-		return place{hi: 0, lo: nowhere}, true
-	}
-	return place{hi: maphash.String(e.seed, string(shape)+"/"+r.Cluster), lo: asker}, true
+	return place{lo: nowhere}, true
+}
+
+// askerOf is the place of what an API server asks about: each has one for each shape of tokens.
+func (e *Engine) askerOf(r *authn.Request, shape Shape) place {
+	return place{hi: maphash.String(e.seed, string(shape)+"/"+r.Cluster), lo: asker}
 }
 
 func placeOfAddress(source netip.Addr) place {
