@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/token/cache"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -53,6 +54,8 @@ type Service struct {
 	idKey  [sha256.Size]byte
 	ask    func(implicit []string) (*webhook.WebhookTokenAuthenticator, error)
 	close  func()
+	// strangers bounds the questions about tokens of which nothing good is known, so that junk leaves room; nil: no bound.
+	strangers *semaphore.Weighted
 
 	mu         sync.Mutex
 	mechanisms map[string]*Mechanism // by implicit audiences
@@ -68,6 +71,9 @@ func New(config Config) (*Service, error) {
 	rest.Wrap(guard.wrap)
 	s := &Service{config: config, server: rest.Host, close: guard.close, mechanisms: make(map[string]*Mechanism)}
 	_, _ = rand.Read(s.idKey[:]) // never fails
+	if config.MaxConcurrent > 0 {
+		s.strangers = semaphore.NewWeighted(strangersOf(config.MaxConcurrent))
+	}
 	s.ask = func(implicit []string) (*webhook.WebhookTokenAuthenticator, error) {
 		return webhook.New(rest, config.Version, implicit, *webhook.DefaultRetryBackoff())
 	}
@@ -76,6 +82,9 @@ func New(config Config) (*Service, error) {
 	}
 	return s, nil
 }
+
+// strangersOf is how many of so many questions at a time may be about strangers' tokens: three in four, and one at least.
+func strangersOf(concurrent int) int64 { return max(1, int64(concurrent)*3/4) } //nolint:mnd // as the comment says
 
 // Close lets go of idle connections. Questions under way go on.
 func (s *Service) Close() { s.close() }
@@ -118,6 +127,12 @@ func (m *Mechanism) AuthenticateToken(ctx context.Context, r *authn.Request, tok
 	}
 	if len(r.Audiences) > 0 {
 		ctx = authenticator.WithAudiences(ctx, r.Audiences)
+	}
+	if strangers := m.service.strangers; r.Stranger && strangers != nil {
+		if !strangers.TryAcquire(1) {
+			return authn.Fail(errBusy)
+		}
+		defer strangers.Release(1)
 	}
 	response, ok, err := m.cached.AuthenticateToken(ctx, raw)
 	_, refused := errors.AsType[*refusal](err)

@@ -49,11 +49,13 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
 		newDescribe(flags, streams),
+		newExplain(flags, streams),
 		newGet(flags, streams),
 		newImport(flags, streams),
 		newLift(flags, streams),
 		newRevoke(flags, streams),
 		newStatus(flags, streams),
+		newUnlock(flags, streams),
 		newVersion(flags, streams),
 		newWhoAmI(flags, streams),
 	)

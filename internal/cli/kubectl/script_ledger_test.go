@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/ostiary/ostiary/internal/adminapi"
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/gateway"
@@ -85,7 +87,7 @@ func serveLedger(t *testing.T, mux *http.ServeMux) {
 				Cluster: &gateway.Cluster{Name: "prod"}, Path: r.URL.Path, Source: "192.0.2.1",
 				Open: func() (context.Context, error) { return r.Context(), nil },
 			}) {
-				http.NotFound(w, r)
+				sends(http.StatusNotFound, failure(http.StatusNotFound, metav1.StatusReasonNotFound))(w, r)
 			}
 		})))
 	}
