@@ -55,7 +55,7 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 	clusters, err := upstreams(life, checked.Clusters, previous, kept.witness(checked.Ledger), logger)
 	mistakes := []error{err}
 	a := &assembly{
-		ctx: life, checked: checked, previous: previous, logger: logger,
+		ctx: life, checked: checked, previous: previous, logger: logger, kept: kept,
 		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules), Uses: usesOf(previous), Ledger: kept.judge()},
 	}
 	for i := range checked.Clusters {

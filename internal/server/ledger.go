@@ -203,6 +203,14 @@ func (k *keeper) recorder(checked *config.CheckedLedger) gateway.Recorder {
 	return k.witness(checked)
 }
 
+// hide makes names that last and tell nothing; nil where there is no ledger.
+func (k *keeper) hide() func(parts ...string) string {
+	if k == nil {
+		return nil
+	}
+	return k.sealed.Hide
+}
+
 // ready returns an error while nobody can be judged.
 func (k *keeper) ready() error {
 	if k == nil {
