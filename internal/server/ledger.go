@@ -67,7 +67,7 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		Strict: checked.Strict, Retention: checked.Retention, BreakGlass: checked.BreakGlass,
 	}
 	if checked.Etcd == nil {
-		if k.store, err = etcdstore.Embedded(s.life, etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {
+		if k.store, err = etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {
 			return nil, fmt.Errorf("ledger.embedded.directory: %w", err)
 		}
 	} else {
