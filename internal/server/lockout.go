@@ -13,9 +13,6 @@ import (
 	"github.com/ostiary/ostiary/internal/lockoutapi"
 )
 
-// lockoutPrefix is where locks stand in the ledger.
-const lockoutPrefix = "lock/"
-
 // newLockout makes what holds back who guesses. It is there also where the configuration wants none, as a reload may want it.
 func (s *Server) newLockout(checked *config.CheckedLockout) (err error) {
 	settings := checked.Settings
@@ -76,7 +73,7 @@ type sharedLocks struct{ *ledger.Ledger }
 
 // Write implements lockout.Store.
 func (l sharedLocks) Write(ctx context.Context, puts map[string][]byte, deletes []string) error {
-	return l.WritePart(ctx, lockoutPrefix, puts, deletes)
+	return l.WritePart(ctx, ledger.LockPrefix, puts, deletes)
 }
 
 // lockoutAPI answers about locks and refusals.
@@ -98,7 +95,7 @@ func (s *Server) enforceUnlock(ctx context.Context, lock *lockout.Lock, unlock l
 	if err != nil {
 		return nil, err
 	}
-	return s.keeper.ledger.EnforcePart(ctx, lockoutPrefix, lock.Name, value)
+	return s.keeper.ledger.EnforcePart(ctx, ledger.LockPrefix, lock.Name, value)
 }
 
 var _ lockout.Store = sharedLocks{}
