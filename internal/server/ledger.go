@@ -19,6 +19,7 @@ import (
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/ledger/checkpoint"
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
 	"github.com/ostiary/ostiary/internal/ledger/sealedstore"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
@@ -89,6 +90,9 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		}
 	}
 	config.Store, config.Names = k.sealed, k.sealed
+	if checked.CheckpointFile != "" {
+		config.Checkpoint = checkpoint.New(checked.CheckpointFile, k.sealed.LedgerID)
+	}
 	if k.ledger, err = ledger.New(config); err != nil {
 		k.store.Close()
 		return nil, err
