@@ -57,9 +57,9 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		s.logger.Warn("there is no ledger: no credential and nobody can be shut out before their time; write ledger.embedded or ledger.etcd")
 		return nil, nil //nolint:nilnil // a nil keeper is the one that knows nothing
 	}
-	key, err := sealedstore.ParseKeyFile(checked.KeyFile, []byte(checked.Key.Reveal()))
+	key, err := ledgerKey(checked)
 	if err != nil {
-		return nil, fmt.Errorf("ledger.keyFile: %w", err)
+		return nil, err
 	}
 	k := &keeper{checked: checked, logger: s.logger}
 	config := ledger.Config{

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
@@ -19,6 +20,7 @@ const (
 	startTimeout = time.Minute
 	// folderMode closes the data to everyone else.
 	folderMode = 0o700
+	lockMode   = 0o600
 	// kept is how much history the embedded etcd keeps: a mirror that is further behind lists anew.
 	kept = 10 * time.Minute
 	// quotaBytes is the most that etcd itself advises.
@@ -49,6 +51,31 @@ func Embedded(config EmbeddedConfig) (*Store, error) {
 	if err := closedFolder(folder); err != nil {
 		return nil, err
 	}
+	lock, err := fileutil.TryLockFile(filepath.Join(folder, "lock"), os.O_RDWR|os.O_CREATE, lockMode)
+	if errors.Is(err, fileutil.ErrLocked) {
+		return nil, fmt.Errorf("%w %s: %w", ErrFolder, folder, ErrInUse)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrFolder, folder, err)
+	}
+	s, err := startLocked(config)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	closeStore := s.close
+	s.close = func() {
+		closeStore()
+		_ = lock.Close()
+	}
+	return s, nil
+}
+
+// ErrInUse says that another process has the embedded store.
+var ErrInUse = errors.New("another process has it open: stop that ostiary first")
+
+// startLocked starts etcd in a folder that this process has for itself.
+func startLocked(config EmbeddedConfig) (*Store, error) {
+	folder := config.Directory
 	c := embed.NewConfig()
 	c.Name, c.Dir = "ostiary", filepath.Join(folder, "etcd")
 	c.ListenClientUrls, c.ListenPeerUrls = nil, nil // no socket: the client is in this process
@@ -58,7 +85,7 @@ func Embedded(config EmbeddedConfig) (*Store, error) {
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
 	etcd, err := start(c)
 	if err != nil {
-		return nil, fmt.Errorf("%w %s: %w; another process may have it open", ErrFolder, folder, err)
+		return nil, fmt.Errorf("%w %s: %w", ErrFolder, folder, err)
 	}
 	timer := time.NewTimer(startTimeout)
 	defer timer.Stop()
