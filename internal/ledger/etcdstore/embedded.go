@@ -1,12 +1,15 @@
 package etcdstore
 
 import (
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"go.etcd.io/etcd/client/pkg/v3/fileutil"
@@ -21,10 +24,8 @@ const (
 	// folderMode closes the data to everyone else.
 	folderMode = 0o700
 	lockMode   = 0o600
-	// kept is how much history the embedded etcd keeps: a mirror that is further behind lists anew.
-	kept = 10 * time.Minute
-	// quotaBytes is the most that etcd itself advises.
-	quotaBytes = 8 << 30
+	// embeddedQuota is the most that etcd itself advises.
+	embeddedQuota = 8 << 30
 	// DefaultPrefix stands before every key, where the configuration does not name another.
 	DefaultPrefix = "/ostiary/"
 	// layout comes after it, and is the version of how records are laid out.
@@ -38,12 +39,14 @@ var ErrFolder = errors.New("etcdstore: data directory")
 type EmbeddedConfig struct {
 	// Directory is made where it is missing, and refused where others may look into it. One process at a time can have it.
 	Directory string
+	// Quota is how many bytes the store may have; 0 is 8 GiB, the most that etcd itself advises.
+	Quota int64
 	// Logger takes what etcd finds wrong. Required.
 	Logger *slog.Logger
 }
 
-// Embedded starts the etcd of this process.
-func Embedded(config EmbeddedConfig) (*Store, error) {
+// Embedded starts the etcd of this process. ctx bounds what it does by itself, not the store.
+func Embedded(ctx context.Context, config EmbeddedConfig) (*Store, error) {
 	if config.Logger == nil {
 		return nil, errors.New("etcdstore: a logger is required")
 	}
@@ -58,15 +61,15 @@ func Embedded(config EmbeddedConfig) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrFolder, folder, err)
 	}
-	s, err := startLocked(config)
+	s, err := startLocked(ctx, config)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	closeStore := s.close
-	s.close = func() {
+	s.close = sync.OnceFunc(func() {
 		closeStore()
 		_ = lock.Close()
-	}
+	})
 	return s, nil
 }
 
@@ -74,14 +77,13 @@ func Embedded(config EmbeddedConfig) (*Store, error) {
 var ErrInUse = errors.New("another process has it open: stop that ostiary first")
 
 // startLocked starts etcd in a folder that this process has for itself.
-func startLocked(config EmbeddedConfig) (*Store, error) {
+func startLocked(ctx context.Context, config EmbeddedConfig) (*Store, error) {
 	folder := config.Directory
 	c := embed.NewConfig()
 	c.Name, c.Dir = "ostiary", filepath.Join(folder, "etcd")
 	c.ListenClientUrls, c.ListenPeerUrls = nil, nil // no socket: the client is in this process
 	c.LogLevel, c.ZapLoggerBuilder = "error", embed.NewZapLoggerBuilder(bridged(config.Logger))
-	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, kept.String()
-	c.QuotaBackendBytes = quotaBytes
+	c.QuotaBackendBytes = cmp.Or(config.Quota, embeddedQuota)
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
 	etcd, err := start(c)
 	if err != nil {
@@ -102,13 +104,27 @@ func startLocked(config EmbeddedConfig) (*Store, error) {
 		return nil, fmt.Errorf("etcdstore: not ready after %s", startTimeout)
 	}
 	client := v3client.New(etcd.Server)
-	closing := make(chan struct{})
+	ctx, cancel := context.WithCancel(ctx)
+	if err := shrink(ctx, client, etcd.Server.Backend().Defrag, c.QuotaBackendBytes, config.Logger); err != nil {
+		cancel()
+		_ = client.Close()
+		etcd.Close()
+		return nil, err
+	}
+	closing, ticker := make(chan struct{}), time.NewTicker(tidyEvery)
+	var tidying sync.WaitGroup
 	s := &Store{prefix: DefaultPrefix + layout, failed: make(chan error, 1), close: func() {
 		close(closing)
+		cancel()
+		ticker.Stop()
+		tidying.Wait()
 		_ = client.Close()
 		etcd.Close()
 	}}
 	s.link.Store(&link{client: client, watcher: func() (*clientv3.Client, func(), error) { return client, func() {}, nil }})
+	s.room.quota.Store(c.QuotaBackendBytes)
+	s.room.size = etcd.Server.Backend().Size
+	tidying.Go(func() { s.tidy(ctx, ticker.C, config.Logger) })
 	go s.attend(etcd, closing)
 	return s, nil
 }
