@@ -89,7 +89,7 @@ func (f *flaky) Watch(ctx context.Context, prefix string, after int64, each func
 // openStore is an embedded store of the test's own.
 func openStore(tb testing.TB) *flaky {
 	tb.Helper()
-	store, err := etcdstore.Embedded(tb.Context(), etcdstore.EmbeddedConfig{Directory: filepath.Join(tb.TempDir(), "store"), Logger: discard()})
+	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: filepath.Join(tb.TempDir(), "store"), Logger: discard()})
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -68,7 +68,7 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		Parts: []ledger.Part{{Prefix: lockoutPrefix, Take: s.lockout.Take}},
 	}
 	if checked.Etcd == nil {
-		if k.store, err = etcdstore.Embedded(s.life, etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {
+		if k.store, err = etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {
 			return nil, fmt.Errorf("ledger.embedded.directory: %w", err)
 		}
 	} else {

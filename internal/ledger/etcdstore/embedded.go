@@ -2,7 +2,6 @@ package etcdstore
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -45,8 +44,8 @@ type EmbeddedConfig struct {
 	Logger *slog.Logger
 }
 
-// Embedded starts the etcd of this process. ctx bounds what it does by itself, not the store.
-func Embedded(ctx context.Context, config EmbeddedConfig) (*Store, error) {
+// Embedded starts the etcd of this process.
+func Embedded(config EmbeddedConfig) (*Store, error) {
 	if config.Logger == nil {
 		return nil, errors.New("etcdstore: a logger is required")
 	}
@@ -61,7 +60,7 @@ func Embedded(ctx context.Context, config EmbeddedConfig) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w %s: %w", ErrFolder, folder, err)
 	}
-	s, err := startLocked(ctx, config)
+	s, err := startLocked(config)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
@@ -77,7 +76,7 @@ func Embedded(ctx context.Context, config EmbeddedConfig) (*Store, error) {
 var ErrInUse = errors.New("another process has it open: stop that ostiary first")
 
 // startLocked starts etcd in a folder that this process has for itself.
-func startLocked(ctx context.Context, config EmbeddedConfig) (*Store, error) {
+func startLocked(config EmbeddedConfig) (*Store, error) {
 	folder := config.Directory
 	c := embed.NewConfig()
 	c.Name, c.Dir = "ostiary", filepath.Join(folder, "etcd")
@@ -104,9 +103,8 @@ func startLocked(ctx context.Context, config EmbeddedConfig) (*Store, error) {
 		return nil, fmt.Errorf("etcdstore: not ready after %s", startTimeout)
 	}
 	client := v3client.New(etcd.Server)
-	ctx, cancel := context.WithCancel(ctx)
+	ctx := client.Ctx() // until it is closed
 	if err := shrink(ctx, client, etcd.Server.Backend().Defrag, c.QuotaBackendBytes, config.Logger); err != nil {
-		cancel()
 		_ = client.Close()
 		etcd.Close()
 		return nil, err
@@ -115,10 +113,9 @@ func startLocked(ctx context.Context, config EmbeddedConfig) (*Store, error) {
 	var tidying sync.WaitGroup
 	s := &Store{prefix: DefaultPrefix + layout, failed: make(chan error, 1), close: func() {
 		close(closing)
-		cancel()
 		ticker.Stop()
-		tidying.Wait()
 		_ = client.Close()
+		tidying.Wait()
 		etcd.Close()
 	}}
 	s.link.Store(&link{client: client, watcher: func() (*clientv3.Client, func(), error) { return client, func() {}, nil }})

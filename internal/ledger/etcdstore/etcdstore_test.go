@@ -15,7 +15,7 @@ import (
 
 func open(t *testing.T, folder string) *etcdstore.Store {
 	t.Helper()
-	store, err := etcdstore.Embedded(t.Context(), etcdstore.EmbeddedConfig{Directory: folder, Logger: slog.New(slog.DiscardHandler)})
+	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: folder, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -37,7 +37,7 @@ func TestEmbedded(t *testing.T) {
 func TestEmbeddedKeepsItsData(t *testing.T) {
 	t.Parallel()
 	folder := filepath.Join(t.TempDir(), "data")
-	store, err := etcdstore.Embedded(t.Context(), etcdstore.EmbeddedConfig{Directory: folder, Logger: slog.New(slog.DiscardHandler)})
+	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: folder, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func TestEmbeddedRefuses(t *testing.T) {
 			t.Parallel()
 			folder := filepath.Join(t.TempDir(), "data")
 			spoil(t, folder)
-			if store, err := etcdstore.Embedded(t.Context(), etcdstore.EmbeddedConfig{Directory: folder, Logger: slog.New(slog.DiscardHandler)}); !errors.Is(err, etcdstore.ErrFolder) || !strings.Contains(err.Error(), says) {
+			if store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: folder, Logger: slog.New(slog.DiscardHandler)}); !errors.Is(err, etcdstore.ErrFolder) || !strings.Contains(err.Error(), says) {
 				if err == nil {
 					store.Close()
 				}

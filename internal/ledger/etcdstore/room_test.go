@@ -19,7 +19,7 @@ const smallQuota = 48 << 20
 
 func small(t *testing.T, folder string, quota int64) *Store {
 	t.Helper()
-	store, err := Embedded(t.Context(), EmbeddedConfig{Directory: folder, Quota: quota, Logger: slog.New(slog.DiscardHandler)})
+	store, err := Embedded(EmbeddedConfig{Directory: folder, Quota: quota, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

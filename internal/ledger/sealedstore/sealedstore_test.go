@@ -18,7 +18,7 @@ import (
 
 func embedded(t *testing.T) *etcdstore.Store {
 	t.Helper()
-	store, err := etcdstore.Embedded(t.Context(), etcdstore.EmbeddedConfig{Directory: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)})
+	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
