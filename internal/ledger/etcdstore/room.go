@@ -46,7 +46,10 @@ func (s *Store) Room() (used, quota int64) {
 		return 0, 0
 	}
 	if s.room.size != nil {
-		return s.room.size(), quota
+		// It grows with each batch that reaches the disk: what came since then is on its way.
+		if size := s.room.size(); s.room.used.Swap(size) != size {
+			s.room.since.Store(0)
+		}
 	}
 	return s.room.used.Load() + s.room.since.Load(), quota
 }
