@@ -55,7 +55,7 @@ func TestRevocationsHaveTheLastOfTheRoom(t *testing.T) {
 			t.Fatalf("full with %v", err)
 		}
 	}
-	if used, quota := store.Room(); quota != smallQuota || used < quota*84/100 || used > quota*86/100 {
+	if used, quota := store.Room(); quota != smallQuota || used < quota*84/100 || used > quota*88/100 { // what is on its way to the disk takes whole pages there
 		t.Errorf("%d of %d bytes are used", used, quota)
 	}
 	l, err := ledger.New(ledger.Config{Store: store, Names: plain{}, Logger: slog.New(slog.DiscardHandler)})
