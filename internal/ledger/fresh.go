@@ -136,7 +136,7 @@ func (l *Ledger) probe(ctx context.Context, began time.Time) error {
 	if err != nil {
 		return err
 	}
-	if fence.Revision < known {
+	if known != nil && fence.Revision < known.Revision {
 		return errRolledBack
 	}
 	if err := l.await(ctx, func() bool { return l.applied >= fence.Revision && l.applied > 0 }); err != nil {

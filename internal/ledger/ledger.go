@@ -363,7 +363,7 @@ func take(m *mirror, replicas map[string]*replicaView, record Record) error {
 		return takeEntry(m, record)
 	}
 	if record.Key == headKey {
-		m.head.Store(max(m.head.Load(), record.Revision))
+		m.act(record)
 		return nil
 	}
 	for _, prefix := range [...]string{pastKey, useKey, askKey, answerKey} { // read when they are asked for

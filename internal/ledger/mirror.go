@@ -20,8 +20,8 @@ const clockTolerance = time.Minute
 type mirror struct {
 	// generation rises with every change that may concern a credential which was found clean before.
 	generation atomic.Uint64
-	// head is the revision of the last act that is known. It never falls.
-	head  atomic.Int64
+	// head is the record of the last act that is known; nil if there is none. Its revision never falls.
+	head  atomic.Pointer[Record]
 	clean *memo.Memo[*authn.Credential, *seen]
 
 	seeds [2]maphash.Seed
@@ -77,6 +77,13 @@ func newMirror() *mirror {
 	}
 	m.generation.Store(1)
 	return m
+}
+
+// act takes note of the last act.
+func (m *mirror) act(head Record) {
+	if known := m.head.Load(); known == nil || known.Revision < head.Revision {
+		m.head.Store(&head)
+	}
 }
 
 // record takes an entry in.
@@ -168,7 +175,9 @@ func (m *mirror) replace(other *mirror) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seeds, m.standing, m.byName, m.kinds, m.entries = other.seeds, other.standing, other.byName, other.kinds, other.entries
-	m.head.Store(max(m.head.Load(), other.head.Load()))
+	if head := other.head.Load(); head != nil {
+		m.act(*head)
+	}
 	m.generation.Add(1)
 }
 

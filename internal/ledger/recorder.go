@@ -133,8 +133,8 @@ func (l *Ledger) record(ctx context.Context) {
 // one that comes later: the transaction fails if there was one meanwhile, and never makes one fail.
 func (l *Ledger) writeEntries(ctx context.Context, some []*newcomer) error {
 	missing := some
-	for {
-		fence, count, err := l.count(ctx)
+	for first := true; ; first = false {
+		fence, count, err := l.count(ctx, first)
 		if err != nil {
 			return err
 		}

@@ -207,10 +207,16 @@ type head struct {
 	Index uint64 `json:"index"`
 }
 
-// count reads how many acts there were, and the record that says so.
-func (l *Ledger) count(ctx context.Context) (fence Record, count uint64, err error) {
-	if fence, err = l.ask(ctx, headKey); err != nil || fence.Value == nil {
+// count returns how many acts there were, and the record that says so: the mirror's for a first try, which fails where that
+// is behind, and the store's for any other.
+func (l *Ledger) count(ctx context.Context, first bool) (fence Record, count uint64, err error) {
+	if known := l.mirror.head.Load(); first && known != nil {
+		fence = *known
+	} else if fence, err = l.ask(ctx, headKey); err != nil {
 		return fence, 0, err
+	}
+	if fence.Value == nil {
+		return fence, 0, nil
 	}
 	var now head
 	err = decode(headKey, fence.Value, &now)
@@ -220,8 +226,8 @@ func (l *Ledger) count(ctx context.Context) (fence Record, count uint64, err err
 // commit writes what makes returns for the next index, together with the fence. Others may write meanwhile: then it is
 // made anew.
 func (l *Ledger) commit(ctx context.Context, makes func(index uint64) (Transaction, error)) (int64, error) {
-	for {
-		before, count, err := l.count(ctx)
+	for first := true; ; first = false {
+		before, count, err := l.count(ctx, first)
 		if err != nil {
 			return 0, err
 		}
