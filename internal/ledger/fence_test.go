@@ -101,6 +101,33 @@ func TestWatchThatStands(t *testing.T) {
 	eventually(t, "the revocation is in force", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrRevoked) })
 }
 
+// TestStreamsThatEndSlowly: a replica that needs long to cut its streams hears of changes as before, and says that it is done.
+func TestStreamsThatEndSlowly(t *testing.T) {
+	t.Parallel()
+	store := &deaf{Store: openStore(t)}
+	var slow atomic.Bool
+	l := run(t, store, func(c *ledger.Config) {
+		c.Changed = func() map[string]int {
+			if slow.Load() {
+				timer := time.NewTimer(4 * time.Second)
+				defer timer.Stop()
+				<-timer.C
+			}
+			return nil
+		}
+	})
+	slow.Store(true)
+	if _, err := l.Revoke(t.Context(), &ledger.Revocation{Target: ledger.Target{Kind: ledger.User, Name: "alice"}, Reason: "a test", Actor: by()}); err != nil {
+		t.Fatal(err)
+	}
+	slow.Store(false)
+	eventually(t, "it is done", func() bool { return errors.Is(l.Judge(request(), certificate("1")), ledger.ErrRevoked) })
+	revoke(t, l, ledger.Target{Kind: ledger.User, Name: "somebody"})
+	if n := store.watches.Load(); n != 1 {
+		t.Errorf("%d watches", n)
+	}
+}
+
 // mute is a store that takes no commit of a replica's record.
 type mute struct {
 	ledger.Store

@@ -98,8 +98,8 @@ var errRolledBack = errors.New("ledger: the store has lost what it had, as after
 // errBehind ends a watch that brings nothing while the store has news, as that of a member does which hangs.
 var errBehind = errors.New("ledger: the watch does not bring what the store has")
 
-// behind notes that a probe which began then ended without the mirror having what the store had. If that goes on, changes are
-// asked for anew.
+// behind notes that a probe which began then ended without the mirror having what the store had. If that goes on, and nothing comes,
+// changes are asked for anew.
 func (l *Ledger) behind(began time.Time) {
 	if l.late.IsZero() {
 		l.late = began
@@ -110,7 +110,7 @@ func (l *Ledger) behind(began time.Time) {
 	l.late = time.Time{}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.unwatch != nil {
+	if l.unwatch != nil && !l.busy && time.Since(l.heard) > behindFor {
 		l.unwatch(errBehind)
 	}
 }
