@@ -89,10 +89,10 @@ func (d *deaf) Watch(ctx context.Context, prefix string, after int64, each func(
 // TestWatchThatStands: a watch that brings nothing, while the store has news, is begun anew.
 func TestWatchThatStands(t *testing.T) {
 	t.Parallel()
-	real := openStore(t)
-	store := &deaf{Store: real}
+	inner := openStore(t)
+	store := &deaf{Store: inner}
 	store.hears.Store(1)
-	l, other := run(t, store), run(t, real)
+	l, other := run(t, store), run(t, inner)
 	cred := certificate("1")
 	if err := l.Judge(request(), cred); err != nil {
 		t.Fatal(err)
@@ -145,9 +145,9 @@ func (m *mute) Commit(ctx context.Context, t ledger.Transaction) (int64, error) 
 // TestTakenForDead: a replica that is silent is fenced until its last stream has certainly ended, and is nobody's concern after.
 func TestTakenForDead(t *testing.T) {
 	t.Parallel()
-	real := openStore(t)
-	store := &mute{Store: real}
-	a := run(t, real, func(c *ledger.Config) { c.Replica = "a" })
+	inner := openStore(t)
+	store := &mute{Store: inner}
+	a := run(t, inner, func(c *ledger.Config) { c.Replica = "a" })
 	b := run(t, store, func(c *ledger.Config) { c.Replica = "b" })
 	cred, open := certificate("1"), request()
 	open.Open = true
