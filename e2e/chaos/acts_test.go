@@ -42,13 +42,16 @@ const (
 func (s *site) use(ctx context.Context, p *person, c *credential, r *replica) verdict {
 	ctx, cancel := context.WithTimeout(ctx, useTimeout)
 	defer cancel()
-	begin := s.now()
-	status, _, err := r.door.Load().request(ctx, c, http.MethodGet, "/version", nil)
+	begin, d := s.now(), r.door.Load()
+	ready := d.ready.Load()
+	status, _, err := d.request(ctx, c, http.MethodGet, "/version", nil)
 	end, v := s.now(), accepted
 	switch {
 	case err != nil:
 		v = noAnswer
 	case status == http.StatusServiceUnavailable:
+		v = unavailable
+	case status == http.StatusUnauthorized && c.name == "jwt" && !ready:
 		v = unavailable
 	case status == http.StatusUnauthorized:
 		v = refused

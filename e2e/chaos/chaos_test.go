@@ -18,7 +18,7 @@ import (
 
 const (
 	// shortTrials is how many revocations the short form makes at least; it goes on until every kind of fault was done.
-	shortTrials = 150
+	shortTrials = 100
 	// longest bounds a run, in minutes; CHAOS_MINUTES ends it sooner, with as many trials as were made.
 	longest = 180
 )

@@ -22,6 +22,9 @@
 //     it refused, it refuses until the lift begins; once it admitted while that is under way, it admits. Restarts change nothing
 //     about that. (Where two revocations may be the reason of a refusal, nothing is concluded from it.)
 //
+// A gate that has not been ready since its start may not have the keys of the provider yet. What it says of an ID token with 401 until
+// then is no event: it says nothing about revocations. Accepts always are.
+//
 // An answer of 503, or none, is not an event: a replica that does not know says so, and that is always right. How often it happens is
 // printed.
 //

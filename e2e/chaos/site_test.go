@@ -64,6 +64,9 @@ type door struct {
 	roots   *tls.Config
 	mu      sync.Mutex
 	clients map[*credential]*http.Client // of certificates; all others share that of nil
+	// ready is set once the gate has said that it is ready. Before it has fetched the provider's keys, its 401
+	// of an ID token says nothing about revocations.
+	ready atomic.Bool
 }
 
 // siteOptions are what one site has that another has not.
@@ -242,7 +245,13 @@ func (r *replica) start(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("replica %d: %w", r.index, err)
 	}
-	r.door.Store(&door{gate: g, host: r.host, roots: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: g.Authority.Pool()}, clients: make(map[*credential]*http.Client)})
+	d := &door{gate: g, host: r.host, roots: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: g.Authority.Pool()}, clients: make(map[*credential]*http.Client)}
+	go func() {
+		if g.WaitReady(context.WithoutCancel(ctx)) == nil { // or its process ended
+			d.ready.Store(true)
+		}
+	}()
+	r.door.Store(d)
 	return nil
 }
 
