@@ -98,8 +98,8 @@ func (l *Ledger) prove(ctx context.Context) {
 // errBehind ends a watch that brings nothing while the store has news, as that of a member does which hangs.
 var errBehind = errors.New("ledger: the watch does not bring what the store has")
 
-// behind notes that a probe which began then ended without the mirror having what the store had. If that goes on, changes are
-// asked for anew.
+// behind notes that a probe which began then ended without the mirror having what the store had. If that goes on, and nothing comes,
+// changes are asked for anew.
 func (l *Ledger) behind(began time.Time) {
 	if l.late.IsZero() {
 		l.late = began
@@ -108,7 +108,12 @@ func (l *Ledger) behind(began time.Time) {
 		return
 	}
 	l.late = time.Time{}
-	l.relist(errBehind)
+	l.mu.Lock()
+	stands := !l.busy && time.Since(l.heard) > behindFor
+	l.mu.Unlock()
+	if stands {
+		l.relist(errBehind)
+	}
 }
 
 // relist ends the watch, so that the store is listed anew.

@@ -99,6 +99,8 @@ type Ledger struct {
 	cut      map[string]int // streams that fell, by revocation, for those applied lately
 	alarms   map[string]time.Time
 	unwatch  context.CancelCauseFunc // ends the watch under way; nil if there is none
+	busy     bool                    // with a change that it brought
+	heard    time.Time               // when it was done with the last one
 
 	questions chan string
 
@@ -387,6 +389,7 @@ func (l *Ledger) watch(ctx context.Context, revision int64, now head) error {
 			l.advance(now)
 		}
 		l.mu.Lock()
+		l.busy = true
 		generation := l.mirror.generation.Load()
 		for _, record := range change.Records {
 			if err := l.take(l.mirror, l.replicas, record); err != nil {
@@ -485,6 +488,7 @@ func (l *Ledger) note(revision int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.applied = max(l.applied, revision)
+	l.busy, l.heard = false, time.Now()
 	close(l.news)
 	l.news = make(chan struct{})
 }
