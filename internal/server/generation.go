@@ -48,7 +48,7 @@ type generation struct {
 // the background work of its parts; kept is nil where there is no ledger. guard holds back who guesses tokens, unless the
 // configuration wants none.
 func build(life context.Context, checked *config.Checked, previous *generation, kept *keeper, guard authn.Guard, logger *slog.Logger) (*generation, error) {
-	if checked.Lockout.Off {
+	if checked.Lockout.Disabled {
 		guard = authn.Unguarded()
 	}
 	clusters, err := upstreams(life, checked.Clusters, previous, kept.witness(checked.Ledger), logger)

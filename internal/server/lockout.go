@@ -16,7 +16,7 @@ import (
 // newLockout makes what holds back who guesses. It is there also where the configuration wants none, as a reload may want it.
 func (s *Server) newLockout(checked *config.CheckedLockout) (err error) {
 	settings := checked.Settings
-	if checked.Off {
+	if checked.Disabled {
 		settings = lockout.Defaults()
 	}
 	s.recent = accesslog.NewRecent()
@@ -29,7 +29,7 @@ func (s *Server) newLockout(checked *config.CheckedLockout) (err error) {
 
 // useLockout takes over changed settings. What was counted by the old ones stays.
 func (s *Server) useLockout(checked *config.CheckedLockout) {
-	if checked.Off {
+	if checked.Disabled {
 		return
 	}
 	if err := s.lockout.Use(checked.Settings); err != nil { // they were checked
@@ -58,8 +58,8 @@ func (s *Server) notices() []string {
 	if current == nil {
 		return nil
 	}
-	if current.checked.Lockout.Off {
-		return []string{"nobody who guesses tokens is locked out: lockout.off"}
+	if current.checked.Lockout.Disabled {
+		return []string{"nobody who guesses tokens is locked out: lockout.disabled"}
 	}
 	if crowded := s.lockout.Crowded(); crowded.IsValid() {
 		return []string{"source " + crowded.String() + " is not locked out, whatever comes from there: most users do; " +
