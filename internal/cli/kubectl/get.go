@@ -68,7 +68,7 @@ func newGet(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStr
 }
 
 // follow prints a list, and with --watch the list again whenever it changed.
-func follow(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (report, error)) error {
+func follow(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (printed, error)) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for shown := ""; ; {
@@ -98,7 +98,7 @@ func follow(ctx context.Context, chosen *getFlags, output *format, streams gener
 }
 
 // revocations lists all pages.
-func (s *server) revocations(ctx context.Context, chosen *getFlags) (report, error) {
+func (s *server) revocations(ctx context.Context, chosen *getFlags) (printed, error) {
 	all := &revocationList{RevocationList: adminapi.RevocationList{TypeMeta: adminapi.TypeOf(adminapi.RevocationListKind), Items: []adminapi.Revocation{}}, now: time.Now()}
 	query := url.Values{}
 	set(query, map[string]string{"user": chosen.user, "mechanism": chosen.mechanism})
@@ -122,7 +122,7 @@ func (s *server) revocations(ctx context.Context, chosen *getFlags) (report, err
 }
 
 // streams lists open streams.
-func (s *server) streams(ctx context.Context, chosen *getFlags) (report, error) {
+func (s *server) streams(ctx context.Context, chosen *getFlags) (printed, error) {
 	list := &streamList{now: time.Now()}
 	query := url.Values{}
 	set(query, map[string]string{"user": chosen.user, "mechanism": chosen.mechanism})

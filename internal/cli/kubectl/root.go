@@ -48,10 +48,12 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetErr(streams.ErrOut)
 	flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
+		newAudit(flags, streams),
 		newDescribe(flags, streams),
 		newGet(flags, streams),
 		newLift(flags, streams),
 		newRevoke(flags, streams),
+		newSnapshot(flags, streams),
 		newStatus(flags, streams),
 		newVersion(flags, streams),
 		newWhoAmI(flags, streams),
