@@ -86,6 +86,34 @@ type Usage struct {
 	Complete  bool          `json:"complete,omitempty"`
 	Observed  []Observation `json:"observed,omitempty"`
 	IssuedIDs []IssuedToken `json:"issuedIDs,omitempty"`
+	// Certificates are those whose issue was recorded.
+	Certificates []IssuedCertificate `json:"certificates,omitempty"`
+	// Failures are attempts that were answered with 401.
+	Failures []FailedAttempts `json:"failures,omitempty"`
+}
+
+// IssuedCertificate is a certificate whose request, approval or issue was recorded.
+type IssuedCertificate struct {
+	// CredentialID is empty where the record does not hold the certificate.
+	CredentialID string `json:"credentialID,omitempty"`
+	// Request is the name of the CertificateSigningRequest.
+	Request    string `json:"request"`
+	SignerName string `json:"signerName,omitempty"`
+	// IssuedBy asked, with ByCredential, from Source; ApprovedBy approved.
+	IssuedBy     string    `json:"issuedBy,omitempty"`
+	ByCredential string    `json:"byCredential,omitempty"`
+	ApprovedBy   string    `json:"approvedBy,omitempty"`
+	Source       string    `json:"source,omitempty"`
+	At           time.Time `json:"at"`
+}
+
+// FailedAttempts are attempts from one address with one kind of credential that were refused.
+type FailedAttempts struct {
+	Source    string    `json:"source"`
+	Attempted string    `json:"attempted,omitempty"`
+	First     time.Time `json:"first"`
+	Last      time.Time `json:"last"`
+	Count     int       `json:"count"`
 }
 
 // Observation is the use of one credential by one user from one address with one agent.
@@ -110,13 +138,20 @@ type Observation struct {
 	Count   int       `json:"count"`
 	// Lifetime is the token's, where it is known.
 	Lifetime time.Duration `json:"lifetime,omitempty"`
+	// ActedAs are users whom it impersonated; the first few.
+	ActedAs []string `json:"actedAs,omitempty"`
 }
 
 // IssuedToken is a token whose issue was recorded.
 type IssuedToken struct {
-	CredentialID string        `json:"credentialID"`
-	Account      string        `json:"account"`
-	IssuedBy     string        `json:"issuedBy"`
+	CredentialID string `json:"credentialID"`
+	Account      string `json:"account"`
+	IssuedBy     string `json:"issuedBy"`
+	// ByCredential is the credential that asked, Source where from.
+	ByCredential string        `json:"byCredential,omitempty"`
+	Source       string        `json:"source,omitempty"`
 	At           time.Time     `json:"at"`
 	Lifetime     time.Duration `json:"lifetime,omitempty"`
+	// Bound is the object that it ends with, as "Pod name"; empty where there is none or it was not recorded.
+	Bound string `json:"bound,omitempty"`
 }

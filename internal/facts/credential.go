@@ -241,6 +241,16 @@ type KeyFile struct {
 	Use string `json:"use,omitempty"`
 }
 
+// CertificateFile is a file with a client's certificate.
+type CertificateFile struct {
+	File
+
+	// Certificates are those in it that clients may use, CAs left out.
+	Certificates []Certificate `json:"certificates,omitempty"`
+	// HasKey says that the private key stands in the same file.
+	HasKey bool `json:"hasKey,omitempty"`
+}
+
 // Text is a file in which tokens were looked for.
 type Text struct {
 	File

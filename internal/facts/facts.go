@@ -68,6 +68,8 @@ type Facts struct {
 
 	// Kubeconfigs are the files that were given, and those that were found where they usually are.
 	Kubeconfigs []Kubeconfig `json:"kubeconfigs,omitempty"`
+	// CertificateFiles are files with certificates of clients.
+	CertificateFiles []CertificateFile `json:"certificateFiles,omitempty"`
 	// Keys are private keys of authorities and of front proxies, by their files; nothing of the keys themselves.
 	Keys []KeyFile `json:"keys,omitempty"`
 	// Texts are files such as cloud-init in which tokens were looked for.
@@ -122,6 +124,7 @@ const (
 	SourceConfigMaps        Source = "ConfigMaps"
 	SourceSecrets           Source = "Secrets"
 	SourceKubeconfigs       Source = "kubeconfig files"
+	SourceCertificateFiles  Source = "certificate files"
 	SourceKeys              Source = "private key files"
 	SourceTexts             Source = "files with join commands"
 	SourceKubelets          Source = "kubelet configurations"

@@ -28,6 +28,7 @@ type gatherFlags struct {
 	root                        string
 	kubeconfigs                 []string
 	roster                      string
+	certificates, auditLogs     []string
 }
 
 func (f *gatherFlags) add(command *cobra.Command) {
@@ -44,6 +45,8 @@ func (f *gatherFlags) add(command *cobra.Command) {
 	set.StringArrayVar(&f.kubeconfigs, "kubeconfig-file", nil, "A kubeconfig `FILE` to look at; repeat it for more.")
 	set.StringArrayVar(&f.kubelets, "kubelet-config", nil, "A `FILE` with a KubeletConfiguration; repeat it for more.")
 	set.StringArrayVar(&f.texts, "join-file", nil, "A `FILE` such as cloud-init, in which join tokens are looked for; repeat it for more.")
+	set.StringArrayVar(&f.certificates, "certificate-file", nil, "A PEM `FILE` with a client's certificate, or a folder of them; repeat it for more. With --node, those of kubeadm and the kubelet are read.")
+	set.StringArrayVar(&f.auditLogs, "audit-log", nil, "An audit log of the API server, plain or gzipped (`FILE`); repeat it for more, such as those that were rotated.")
 	set.StringVar(&f.roster, "roster", "", "A CSV `FILE` of who belongs to the organisation, with the columns username and active.")
 }
 
@@ -60,8 +63,10 @@ func (f *gatherFlags) gather(ctx context.Context, flags *genericclioptions.Confi
 		}
 		node.Manifests = append(node.Manifests, there...)
 		g.NodeKubeconfigs(folder)
+		g.NodeCertificates(folder, f.root+collect.KubeletPKI)
 	}
-	if f.noCluster && len(node.Manifests)+len(f.kubeconfigs)+len(f.kubelets)+len(f.texts) == 0 {
+	g.CertificateFiles(f.certificates)
+	if f.noCluster && len(node.Manifests)+len(f.kubeconfigs)+len(f.kubelets)+len(f.texts)+len(f.certificates)+len(f.auditLogs) == 0 {
 		return nil, fmt.Errorf("nothing to look at: --no-cluster needs --manifest, --node, --kubeconfig-file, --kubelet-config or --join-file")
 	}
 	if err := g.Node(node); err != nil {
@@ -72,6 +77,9 @@ func (f *gatherFlags) gather(ctx context.Context, flags *genericclioptions.Confi
 		if err := g.Roster(f.roster); err != nil {
 			return nil, err
 		}
+	}
+	if err := g.AuditLogs(ctx, f.auditLogs); err != nil {
+		return nil, err
 	}
 	if !f.noCluster {
 		if err := f.live(ctx, g, flags, streams); err != nil {
