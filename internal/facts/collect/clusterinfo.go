@@ -17,7 +17,7 @@ import (
 const signaturePrefix = "jws-kubeconfig-"
 
 // clusterInfo reads cluster-info as anybody can, and tries tokens that everybody knows against its signatures. Nothing
-// is sent for that: each is an HMAC by the whole token, so a right guess shows itself here.
+// is sent for that: each is an HMAC keyed with a token's second half, and the first is public, so a right guess shows itself here.
 func (g *Gatherer) clusterInfo(ctx context.Context, anonymous Asker) {
 	answer, err := anonymous.Ask(ctx, Question{Path: "/api/v1/namespaces/kube-public/configmaps/cluster-info"})
 	if err != nil {
@@ -57,7 +57,7 @@ func guess(id, signature, content string) facts.JoinSignature {
 	tried := facts.JoinSignature{TokenID: id}
 	for _, candidate := range candidates(id) {
 		tried.Tried++
-		if signedBy(id+"."+candidate.secret, signature, content) {
+		if signedBy(candidate.secret, signature, content) {
 			tried.Guessed, tried.How = true, candidate.how
 			return tried
 		}
@@ -65,9 +65,9 @@ func guess(id, signature, content string) facts.JoinSignature {
 	return tried
 }
 
-// signedBy reports whether a token made a detached JWS (RFC 7515, appendix F) of content with HS256, as the
+// signedBy reports whether the second half of a token made a detached JWS (RFC 7515, appendix F) of content with HS256, as the
 // bootstrap signer does.
-func signedBy(token, signature, content string) bool {
+func signedBy(secret, signature, content string) bool {
 	header, rest, ok := strings.Cut(signature, ".")
 	detached, made, ok2 := strings.Cut(rest, ".")
 	if !ok || !ok2 || detached != "" {
@@ -77,7 +77,7 @@ func signedBy(token, signature, content string) bool {
 	if err != nil {
 		return false
 	}
-	mac := hmac.New(sha256.New, []byte(token))
+	mac := hmac.New(sha256.New, []byte(secret))
 	_, _ = mac.Write([]byte(header + "." + base64.RawURLEncoding.EncodeToString([]byte(content)))) // never fails (hash.Hash)
 	return hmac.Equal(mac.Sum(nil), decoded)
 }
