@@ -2,6 +2,7 @@ package facts
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/apiserverflags"
@@ -169,4 +170,59 @@ type AuditRule struct {
 	Namespaces      []string `json:"namespaces,omitempty"`
 	Resources       []string `json:"resources,omitempty"`
 	NonResourceURLs []string `json:"nonResourceURLs,omitempty"`
+}
+
+// LevelOf is the level at which requests of anybody for a resource, for example "serviceaccounts/token", are logged.
+// Rules for some users or namespaces only count as if they matched where they log more than what comes after them: that
+// somebody's requests are logged so is enough.
+func (p *AuditPolicy) LevelOf(verb, group, resource string) string {
+	worst := "None"
+	for i := range p.Rules {
+		rule := &p.Rules[i]
+		if !rule.matches(verb, group, resource) {
+			continue
+		}
+		if auditOrder(rule.Level) > auditOrder(worst) {
+			worst = rule.Level
+		}
+		if len(rule.Users)+len(rule.Groups)+len(rule.Namespaces) == 0 {
+			break
+		}
+	}
+	return worst
+}
+
+func (r *AuditRule) matches(verb, group, resource string) bool {
+	if len(r.Verbs) > 0 && !slices.Contains(r.Verbs, verb) && !slices.Contains(r.Verbs, "*") {
+		return false
+	}
+	if len(r.Resources) == 0 {
+		return len(r.NonResourceURLs) == 0
+	}
+	name, sub, _ := strings.Cut(resource, "/")
+	for _, pattern := range r.Resources {
+		patternGroup, pattern, _ := strings.Cut(pattern, "/")
+		if patternGroup != group {
+			continue
+		}
+		switch pattern {
+		case resource, "*":
+			return true
+		case name + "/*", "*/" + sub:
+			if sub != "" {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// auditOrder is the order of levels; one that is not known counts as the most.
+func auditOrder(level string) int {
+	const most = 4
+	levels := []string{"None", "Metadata", "Request", "RequestResponse"}
+	if i := slices.Index(levels, level); i >= 0 {
+		return i
+	}
+	return most
 }

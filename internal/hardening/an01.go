@@ -68,8 +68,8 @@ func (in *input) probedAll() bool {
 	for _, probe := range in.f.Probes {
 		probed[probe.Server] = true
 	}
-	for i := range in.f.APIServers {
-		known[in.f.APIServers[i].Evidence]++
+	for _, s := range in.known {
+		known[s.Evidence]++
 	}
 	for _, count := range known {
 		if count > len(probed) {

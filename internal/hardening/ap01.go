@@ -37,8 +37,8 @@ func judgeAP01(in *input, v *verdict) {
 			judged = true
 		}
 	}
-	for i := range in.f.APIServers {
-		s := &in.f.APIServers[i]
+	for _, s := range in.known {
+
 		if s.RequestHeaderCAs != nil && s.ClientCAs != nil {
 			judge(s.Name, facts.EvidenceFile, s.ClientCAs, s.RequestHeaderCAs, s.Flags["requestheader-allowed-names"])
 			continue

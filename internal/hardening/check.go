@@ -53,8 +53,9 @@ type verdict struct {
 	check    *Check
 	findings []report.Finding
 	missing  []string
-	// good is why it passes, off why it does not apply.
+	// good is why it passes, off why it does not apply; the latter counts first where offFirst is set.
 	good, off *report.Finding
+	offFirst  bool
 }
 
 func (v *verdict) add(state report.State, severity report.Severity, subject string, evidence facts.Evidence, format string, values []any) {
@@ -120,6 +121,8 @@ func (v *verdict) result() []report.Finding {
 	switch {
 	case len(all) > 0:
 		return all
+	case v.off != nil && v.offFirst:
+		return []report.Finding{*v.off}
 	case v.good != nil:
 		return []report.Finding{*v.good}
 	case v.off != nil:

@@ -3,9 +3,11 @@ package hardening
 import (
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/facts"
+	"github.com/ostiary/ostiary/internal/power"
 )
 
 // Options are what the person who asks knows better than this program.
@@ -21,10 +23,16 @@ type input struct {
 	f       *facts.Facts
 	now     time.Time
 	options Options
+	// known are the API servers, each once.
+	known []*facts.APIServer
+	// policy is what RBAC gives; made when it is first asked for.
+	policy func() *power.Policy
 }
 
 func newInput(f *facts.Facts, options Options) *input {
-	return &input{f: f, now: f.CollectedAt, options: options}
+	in := &input{f: f, now: f.CollectedAt, options: options, known: f.Servers()}
+	in.policy = sync.OnceValue(in.newPolicy)
+	return in
 }
 
 // needs says that a check needs sources as a whole. What was read of them may be judged all the same.
@@ -53,10 +61,7 @@ func (in *input) needs(v *verdict, sources ...facts.Source) {
 // servers are the API servers. That none is known is not known, rather than fine.
 func (in *input) servers(v *verdict) []*facts.APIServer {
 	in.needs(v, facts.SourceFlags)
-	all := make([]*facts.APIServer, len(in.f.APIServers))
-	for i := range in.f.APIServers {
-		all[i] = &in.f.APIServers[i]
-	}
+	all := in.known
 	if len(all) == 0 {
 		v.unknown("no API server's flags are known")
 	}

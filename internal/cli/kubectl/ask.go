@@ -52,6 +52,9 @@ func (a *asker) Ask(ctx context.Context, question collect.Question) (collect.Ans
 		accept = "application/json"
 	}
 	request.Header.Set("Accept", accept)
+	for name, values := range question.Header {
+		request.Header[name] = values // as it is spelled: that is what the question is about
+	}
 	response, err := a.client.Do(request)
 	if err != nil {
 		return collect.Answer{}, err

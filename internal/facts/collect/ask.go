@@ -17,6 +17,8 @@ type Question struct {
 	Query url.Values
 	// Accept is the content type that is wanted; empty means JSON.
 	Accept string
+	// Header is sent along, spelled as it is.
+	Header map[string][]string
 }
 
 // Answer is what came back, whatever the status.

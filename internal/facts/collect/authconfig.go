@@ -8,7 +8,6 @@ import (
 
 	"sigs.k8s.io/yaml"
 
-	"github.com/ostiary/ostiary/internal/apiserverflags"
 	"github.com/ostiary/ostiary/internal/facts"
 )
 
@@ -94,36 +93,4 @@ func AuthenticationConfiguration(data []byte) (*facts.AuthenticationConfiguratio
 		described.Issuers = append(described.Issuers, issuer)
 	}
 	return described, nil
-}
-
-// FlagIssuer is the provider of the --oidc-* flags; the second result is false where there is none. Defaults are
-// kube-apiserver's (kubeapiserver/options, ToAuthenticationConfig).
-func FlagIssuer(flags apiserverflags.Values) (facts.Issuer, bool) {
-	url := flags.Text("oidc-issuer-url", "")
-	if url == "" {
-		return facts.Issuer{}, false
-	}
-	issuer := facts.Issuer{
-		URL: url, Audiences: []string{flags.Text("oidc-client-id", "")}, OwnCA: flags.Text("oidc-ca-file", "") != "",
-		Username: facts.Mapping{Claim: flags.Text("oidc-username-claim", "sub")},
-		Groups:   facts.Mapping{Claim: flags.Text("oidc-groups-claim", ""), Prefix: flags.Text("oidc-groups-prefix", "")},
-	}
-	switch prefix := flags.Text("oidc-username-prefix", ""); {
-	case prefix == "-":
-	case prefix == "" && issuer.Username.Claim != "email":
-		issuer.Username.Prefix = url + "#"
-	default:
-		issuer.Username.Prefix = prefix
-	}
-	if issuer.Groups.Claim == "" {
-		issuer.Groups = facts.Mapping{}
-	}
-	for _, pair := range flags["oidc-required-claim"] {
-		claim, value, _ := strings.Cut(pair, "=")
-		if issuer.RequiredClaims == nil {
-			issuer.RequiredClaims = map[string]string{}
-		}
-		issuer.RequiredClaims[claim] = value
-	}
-	return issuer, true
 }

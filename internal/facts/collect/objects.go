@@ -255,9 +255,36 @@ func (g *Gatherer) anonymous(ctx context.Context, server string, asker Asker) {
 		}
 		g.found.Probes = append(g.found.Probes, facts.Probe{Server: server, Path: path, Status: answer.Status})
 	}
+	for _, forged := range forgedHeaders() {
+		answer, err := asker.Ask(ctx, Question{Path: "/api/v1/namespaces", Query: selector("limit", "1"), Header: forged.header})
+		if err != nil {
+			continue // a server that hangs up on such a request does not believe it
+		}
+		g.found.Probes = append(g.found.Probes, facts.Probe{Server: server, Path: "/api/v1/namespaces", Status: answer.Status, Headers: forged.name})
+	}
 	if !slices.ContainsFunc(g.found.Probes, func(p facts.Probe) bool { return p.Status == 0 || p.Status >= http.StatusInternalServerError }) {
 		g.note(facts.SourceProbes, facts.Read, len(g.found.Probes), "", "")
 	} else {
 		g.note(facts.SourceProbes, facts.Partial, len(g.found.Probes), "the server answered some with an error of its own", "")
+	}
+}
+
+// forgedHeader claims to be an administrator, in one spelling.
+type forgedHeader struct {
+	name   string
+	header map[string][]string
+}
+
+// forgedHeaders are the spellings in which a gate or a server could take an identity from a stranger. They are sent with
+// a request that only reads, and without a credential.
+func forgedHeaders() []forgedHeader {
+	admin, masters := []string{"system:admin"}, []string{"system:masters"}
+	return []forgedHeader{
+		{"X-Remote-User", map[string][]string{"X-Remote-User": admin, "X-Remote-Group": masters}},
+		{"x-remote-user", map[string][]string{"x-remote-user": admin, "x-remote-group": masters}},
+		{"X_Remote_User", map[string][]string{"X_Remote_User": admin, "X_Remote_Group": masters}},
+		{"X-Remote-User, twice", map[string][]string{"X-Remote-User": {"nobody", "system:admin"}, "X-Remote-Group": {"nobody", "system:masters"}}},
+		{"Impersonate-User", map[string][]string{"Impersonate-User": admin, "Impersonate-Group": masters}},
+		{"Impersonate-User, named in Connection", map[string][]string{"Impersonate-User": admin, "Impersonate-Group": masters, "Connection": {"X-Remote-User"}}},
 	}
 }

@@ -1,0 +1,37 @@
+package hardening
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/ostiary/ostiary/internal/facts"
+	"github.com/ostiary/ostiary/internal/report"
+)
+
+func xc11() Check {
+	return Check{
+		ID: "XC-11", Title: "Certificates for clients are asked for and approved by those who should", Mechanism: ClientCert, Severity: report.High, Points: []string{"G-08"},
+		Evidence:   []facts.Evidence{facts.EvidenceObject, facts.EvidenceUse},
+		Remedy:     "Deny it (kubectl certificate deny NAME), and take the right to approve from whoever approved it.",
+		References: []string{"CIS 5.1.11"},
+		judge:      judgeXC11,
+	}
+}
+
+func judgeXC11(in *input, v *verdict) {
+	in.needs(v, facts.SourceCertificates)
+	for i := range in.f.CertificateRequests {
+		r := &in.f.CertificateRequests[i]
+		if r.SignerName != "kubernetes.io/kube-apiserver-client" {
+			continue
+		}
+		subject := "CertificateSigningRequest " + r.Name
+		if strings.HasPrefix(r.Username, "system:serviceaccount:") {
+			v.fail(subject, facts.EvidenceObject, "the service account %s asked for a certificate in the name of %s", r.Username, r.RequestedName)
+		}
+		if r.Approved && len(in.options.Approvers) > 0 && !slices.Contains(in.options.Approvers, r.Approver) {
+			v.fail(subject, facts.EvidenceObject, "approved by %s, who is not among the approvers", r.Approver)
+		}
+	}
+	v.pass(facts.EvidenceObject, "no service account asked for a client certificate, in what is left of the requests")
+}
