@@ -95,7 +95,10 @@ type Policy struct {
 	byName      map[string][]string      // namespaces that have an account of that name
 	strong      strongSet                // who has the whole cluster
 	roles       map[string]*role         // by "ClusterRole " and name, "Role " and namespace/name
-	dangling    []string                 // bindings that name a role that is not there
+	// clusterReaders read every Secret, clusterNamed some by name.
+	clusterReaders []string
+	clusterNamed   []bound
+	dangling       []string // bindings that name a role that is not there
 }
 
 // bound is a grant and whom it is for.
@@ -136,6 +139,7 @@ func New(objects *Objects) *Policy {
 		p.secrets[secret.Namespace] = append(p.secrets[secret.Namespace], secret)
 		p.secretNames[secret.Name] = append(p.secretNames[secret.Name], secret)
 	}
+	p.indexReaders()
 	p.findStrong()
 	return p
 }

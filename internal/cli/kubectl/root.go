@@ -51,6 +51,7 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		newAudit(flags, streams),
 		newDescribe(flags, streams),
 		newGet(flags, streams),
+		newInventory(flags, streams),
 		newLift(flags, streams),
 		newRevoke(flags, streams),
 		newSnapshot(flags, streams),
