@@ -53,6 +53,9 @@ func judgeAP01(in *input, v *verdict) {
 		v.unknown("neither the ConfigMap extension-apiserver-authentication nor both CA files were read")
 		return
 	}
+	if !in.f.Knows(facts.SourceExtension) {
+		in.needs(v, facts.SourceFlags)
+	}
 	if v.off == nil {
 		v.pass(facts.EvidenceExtension, "no key signs for both clients and proxies")
 	}

@@ -4,8 +4,6 @@ import (
 	"slices"
 	"strings"
 
-	rbacv1 "k8s.io/api/rbac/v1"
-
 	"github.com/ostiary/ostiary/internal/facts"
 	"github.com/ostiary/ostiary/internal/report"
 )
@@ -34,8 +32,7 @@ func judgeSA06(in *input, v *verdict) {
 		}
 		subject := "Secret " + s.Namespace + "/" + s.Name
 		gains := slices.DeleteFunc(slices.Clone(readers), func(reader string) bool {
-			user, ok := strings.CutPrefix(reader, rbacv1.UserKind+" ")
-			return !ok || in.strong(user) != "" || in.strongAccount(s.Namespace, s.ServiceAccount) == ""
+			return in.fullAdmin(reader) || in.strongAccount(s.Namespace, s.ServiceAccount) == ""
 		})
 		switch {
 		case len(gains) > 0:

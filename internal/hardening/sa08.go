@@ -30,7 +30,7 @@ func judgeSA08(in *input, v *verdict) {
 		return create && (get || list) && (g.namespace == "" && len(strong) > 0 || strong[g.namespace] != "")
 	})
 	for name, through := range found {
-		if in.holderIsStrong(name) {
+		if in.fullAdmin(name) {
 			continue // has that power already
 		}
 		v.fail(name, facts.EvidenceObject, "may have a token of a service account made that amounts to the whole cluster, by creating a Secret and reading it: %s", through)

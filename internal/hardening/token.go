@@ -1,8 +1,6 @@
 package hardening
 
 import (
-	"strings"
-
 	"github.com/ostiary/ostiary/internal/facts"
 )
 
@@ -40,19 +38,5 @@ func (in *input) eachJoinToken(v *verdict, judge func(t *facts.BootstrapToken, s
 			continue
 		}
 		judge(t, "Secret "+t.Namespace+"/"+t.Name)
-	}
-}
-
-// holderIsStrong reports whether a subject, as holders names it, has the whole cluster already.
-func (in *input) holderIsStrong(holder string) bool {
-	kind, name, _ := strings.Cut(holder, " ")
-	switch kind {
-	case "User":
-		return in.strong(name) != ""
-	case "Group":
-		return in.strong("", name) != ""
-	default:
-		namespace, account, _ := strings.Cut(name, "/")
-		return in.strongAccount(namespace, account) != ""
 	}
 }

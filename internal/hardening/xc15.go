@@ -18,10 +18,12 @@ func xc15() Check {
 }
 
 func judgeXC15(in *input, v *verdict) {
-	if len(in.f.Kubeconfigs)+len(in.f.Keys) == 0 {
-		in.needs(v, facts.SourceKubeconfigs)
-		return
+	sources := []facts.Source{facts.SourceKubeconfigs, facts.SourceKeys}
+	asked := slices.DeleteFunc(slices.Clone(sources), func(s facts.Source) bool { return in.f.Status(s).State == facts.NotAsked })
+	if len(asked) == 0 {
+		asked = sources
 	}
+	in.needs(v, asked...)
 	judge := func(file *facts.File) {
 		switch {
 		case file.State != facts.Read:

@@ -31,12 +31,12 @@ func judgeXC21(in *input, v *verdict) {
 		}
 	}
 	for _, s := range in.known {
-
 		for _, pair := range []struct {
 			what string
 			a, b []facts.Certificate
 		}{
-			{"clients and for etcd", s.ClientCAs, s.EtcdCAs}, {"the front proxy and for etcd", s.RequestHeaderCAs, s.EtcdCAs},
+			{"clients and for etcd", s.ClientCAs, s.EtcdCAs},
+			{"the front proxy and for etcd", s.RequestHeaderCAs, s.EtcdCAs},
 			{"clients and for the front proxy", s.ClientCAs, s.RequestHeaderCAs},
 		} {
 			if name, shared := sharedKey(pair.a, pair.b); shared {
