@@ -9,8 +9,9 @@ import (
 )
 
 const (
-	// SnapshotKind and SnapshotVersion head a snapshot. The version goes up when older readers would misunderstand it.
-	SnapshotKind    = "FactsSnapshot"
+	// SnapshotKind heads a snapshot, with SnapshotVersion, which goes up when older readers would misunderstand it.
+	SnapshotKind = "FactsSnapshot"
+	// SnapshotVersion is the version of its form.
 	SnapshotVersion = "ostiary.dev/v1alpha1"
 	// MaxSnapshotBytes bounds what is read: a cluster at the size that Kubernetes is tested for stays below.
 	MaxSnapshotBytes = 1 << 30

@@ -12,11 +12,11 @@ import (
 
 // eachIssuer hands on every OpenID Connect provider of every API server.
 func (in *input) eachIssuer(v *verdict, judge func(subject string, evidence facts.Evidence, issuer *facts.Issuer)) {
-	any := false
+	on := false
 	for _, s := range in.servers(v) {
 		issuers, known := s.Issuers()
 		if !known {
-			any = true
+			on = true
 			in.file(v, s, "authentication-config")
 			continue
 		}
@@ -25,11 +25,11 @@ func (in *input) eachIssuer(v *verdict, judge func(subject string, evidence fact
 			evidence = s.Evidence
 		}
 		for i := range issuers {
-			any = true
+			on = true
 			judge("issuer "+issuers[i].URL+" on "+s.Name, evidence, &issuers[i])
 		}
 	}
-	if !any {
+	if !on {
 		in.offUnlessUnknown(v, "no OpenID Connect provider is trusted")
 	}
 }
@@ -43,12 +43,12 @@ func (in *input) offUnlessUnknown(v *verdict, message string) {
 // eachWebhook hands on the server of every webhook that is asked about tokens.
 func (in *input) eachWebhook(v *verdict, judge func(subject string, cluster *facts.KubeconfigCluster)) {
 	const flag = "authentication-token-webhook-config-file"
-	any := false
+	on := false
 	for _, s := range in.servers(v) {
 		if s.Flags.Text(flag, "") == "" {
 			continue
 		}
-		any = true
+		on = true
 		if s.Webhook == nil {
 			if _, ok := in.file(v, s, flag); ok {
 				v.unknown("the webhook's configuration on %s", s.Name)
@@ -62,7 +62,7 @@ func (in *input) eachWebhook(v *verdict, judge func(subject string, cluster *fac
 		}
 		judge(s.Name, &s.Webhook.Clusters[i])
 	}
-	if !any {
+	if !on {
 		in.offUnlessUnknown(v, "no webhook is asked about tokens")
 	}
 }

@@ -69,7 +69,7 @@ func sound() *facts.Facts {
 		CertificateRequests: []facts.CertificateRequest{request("alice", hour)},
 		APIServices:         []facts.APIService{{Name: "v1.metrics", Service: "kube-system/metrics"}},
 		Kubeconfigs: []facts.Kubeconfig{{
-			File:     facts.File{Path: "/home/alice/.kube/config", State: facts.Read, HasMode: true, Mode: 0o600, DirMode: 0o700},
+			File:     facts.File{Path: "/srv/alice/kubeconfig", State: facts.Read, HasMode: true, Mode: 0o600, DirMode: 0o700},
 			Clusters: []facts.KubeconfigCluster{{Name: "prod", Server: "https://10.0.0.1:6443", OwnCA: true}},
 			Users:    []facts.KubeconfigUser{{Name: "alice", Exec: &facts.Exec{Command: "/usr/bin/kubectl-ostiary"}}},
 		}, {

@@ -7,13 +7,13 @@ import (
 // eachTokenFile hands on every static token file that was read. Where no API server has one, that is said; where one
 // could not be read, that is unknown.
 func (in *input) eachTokenFile(v *verdict, judge func(*facts.APIServer, facts.File)) {
-	any := false
+	on := false
 	servers := in.servers(v)
 	for _, s := range servers {
 		if s.Flags.Text("token-auth-file", "") == "" {
 			continue
 		}
-		any = true
+		on = true
 		file, ok := in.file(v, s, "token-auth-file")
 		switch {
 		case ok && s.StaticTokens != nil:
@@ -22,7 +22,7 @@ func (in *input) eachTokenFile(v *verdict, judge func(*facts.APIServer, facts.Fi
 			v.unknown("the token file of %s", s.Name)
 		}
 	}
-	if !any && len(servers) > 0 {
+	if !on && len(servers) > 0 {
 		v.na(facts.EvidenceFlagz, "no API server has a token file")
 		v.offFirst = true
 	}

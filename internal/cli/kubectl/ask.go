@@ -3,8 +3,8 @@ package kubectl
 import (
 	"context"
 	"io"
+	"maps"
 	"net/http"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +41,7 @@ func newAsker(config *rest.Config) (*asker, error) {
 func (a *asker) Ask(ctx context.Context, question collect.Question) (collect.Answer, error) {
 	address := a.base + question.Path
 	if len(question.Query) > 0 {
-		address += "?" + url.Values(question.Query).Encode()
+		address += "?" + question.Query.Encode()
 	}
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
@@ -52,9 +52,7 @@ func (a *asker) Ask(ctx context.Context, question collect.Question) (collect.Ans
 		accept = "application/json"
 	}
 	request.Header.Set("Accept", accept)
-	for name, values := range question.Header {
-		request.Header[name] = values // as it is spelled: that is what the question is about
-	}
+	maps.Copy(request.Header, question.Header) // spelled as it is: that is what the question is about
 	response, err := a.client.Do(request)
 	if err != nil {
 		return collect.Answer{}, err

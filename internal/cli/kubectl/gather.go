@@ -3,6 +3,7 @@ package kubectl
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"strings"
 	"time"
@@ -113,7 +114,9 @@ func (f *gatherFlags) live(ctx context.Context, g *collect.Gatherer, flags *gene
 		}
 		what.Replicas = append(what.Replicas, replica)
 	}
-	if err := g.Live(ctx, what); err != nil {
+	if err := g.Live(ctx, what); collect.StatusOf(err) == http.StatusUnauthorized {
+		return fmt.Errorf("%s refused the credential of context %q: it is missing, expired, revoked or for another server: %w", server.url, server.context, err)
+	} else if err != nil {
 		return server.explain(err)
 	}
 	if user, err := server.whoAmI(ctx); err == nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -57,8 +58,8 @@ func (e *askError) Error() string {
 	return fmt.Sprintf("GET %s: status %d: %s", e.path, e.status, e.reason)
 }
 
-// statusOf is the status of an answer that is not 200; 0 for other errors.
-func statusOf(err error) int {
+// StatusOf is the status of an answer that is not 200; 0 for other errors.
+func StatusOf(err error) int {
 	if answer, ok := errors.AsType[*askError](err); ok {
 		return answer.status
 	}
@@ -121,15 +122,13 @@ type page[T any] struct {
 // once: keep is then called with nil first, to forget what it had.
 func list[T any](ctx context.Context, asker Asker, question Question, keep func(*T)) (requests int, err error) {
 	query := url.Values{}
-	for name, values := range question.Query {
-		query[name] = values
-	}
+	maps.Copy(query, question.Query)
 	query.Set("limit", strconv.Itoa(pageSize))
 	again := false
 	for {
 		body, err := get(ctx, asker, Question{Path: question.Path, Query: query, Accept: question.Accept})
 		requests++
-		if statusOf(err) == http.StatusGone && !again {
+		if StatusOf(err) == http.StatusGone && !again {
 			again = true
 			query.Del("continue")
 			keep(nil)

@@ -13,7 +13,7 @@ import (
 // extension reads the CAs and headers that the API servers go by, which they write down themselves.
 func (g *Gatherer) extension(ctx context.Context, what *Live) {
 	const needs = "get the ConfigMap extension-apiserver-authentication in kube-system (Role extension-apiserver-authentication-reader)"
-	data, err := configMap(ctx, what.API, "kube-system", "extension-apiserver-authentication")
+	data, err := configMap(ctx, what.API, "extension-apiserver-authentication")
 	if err != nil {
 		g.refused(facts.SourceExtension, err, needs)
 		return
@@ -62,7 +62,7 @@ func describeExtension(data map[string]string) (*facts.Extension, error) {
 
 // awsAuth reads the list by which EKS lets cloud principals in.
 func (g *Gatherer) awsAuth(ctx context.Context, what *Live) {
-	data, err := configMap(ctx, what.API, "kube-system", "aws-auth")
+	data, err := configMap(ctx, what.API, "aws-auth")
 	if err != nil {
 		g.refused(facts.SourceAWSAuth, err, "get the ConfigMap aws-auth in kube-system")
 		return

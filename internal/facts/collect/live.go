@@ -74,7 +74,7 @@ func (g *Gatherer) Live(ctx context.Context, what Live) error {
 
 func (g *Gatherer) version(ctx context.Context, api Asker) error {
 	body, err := get(ctx, api, Question{Path: "/version"})
-	if err != nil && (statusOf(err) == 0 || statusOf(err) == http.StatusUnauthorized) {
+	if err != nil && (StatusOf(err) == 0 || StatusOf(err) == http.StatusUnauthorized) {
 		return err
 	}
 	var answer struct {
@@ -88,7 +88,7 @@ func (g *Gatherer) version(ctx context.Context, api Asker) error {
 
 // refused records a source that could not be read; not found is an answer of its own.
 func (g *Gatherer) refused(source facts.Source, err error, needs string) {
-	if statusOf(err) == http.StatusNotFound {
+	if StatusOf(err) == http.StatusNotFound {
 		g.note(source, facts.Absent, 0, "", "")
 		return
 	}
@@ -111,15 +111,15 @@ func listInto[T, F any](ctx context.Context, g *Gatherer, asker Asker, source fa
 	})
 	if err != nil {
 		g.refused(source, err, needs)
-		return nil, statusOf(err) == http.StatusNotFound
+		return nil, StatusOf(err) == http.StatusNotFound
 	}
 	g.found.Note(facts.SourceStatus{Source: source, State: facts.Read, Count: len(all), Requests: requests})
 	return all, true
 }
 
-// configMap reads the data of one ConfigMap.
-func configMap(ctx context.Context, asker Asker, namespace, name string) (map[string]string, error) {
-	body, err := get(ctx, asker, Question{Path: "/api/v1/namespaces/" + namespace + "/configmaps/" + name})
+// configMap reads the data of one ConfigMap of kube-system.
+func configMap(ctx context.Context, asker Asker, name string) (map[string]string, error) {
+	body, err := get(ctx, asker, Question{Path: kubeSystem + "/configmaps/" + name})
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func configMap(ctx context.Context, asker Asker, namespace, name string) (map[st
 		Data map[string]string `json:"data"`
 	}
 	if err := json.Unmarshal(body, &object); err != nil {
-		return nil, fmt.Errorf("the ConfigMap %s/%s cannot be read: %w", namespace, name, err)
+		return nil, fmt.Errorf("the ConfigMap %s cannot be read: %w", name, err)
 	}
 	return object.Data, nil
 }

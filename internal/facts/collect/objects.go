@@ -56,7 +56,7 @@ func (g *Gatherer) rbac(ctx context.Context, what *Live) {
 func whole[T any](meta func(*T) *metav1.ObjectMeta) func(*T) (T, bool) {
 	return func(object *T) (T, bool) {
 		m := meta(object)
-		m.ManagedFields, m.Annotations, m.OwnerReferences, m.SelfLink = nil, nil, nil, ""
+		m.ManagedFields, m.Annotations, m.OwnerReferences = nil, nil, nil
 		return *object, true
 	}
 }
@@ -220,7 +220,7 @@ func (g *Gatherer) apiServices(ctx context.Context, what *Live) {
 }
 
 func (g *Gatherer) tracking(ctx context.Context, what *Live) {
-	data, err := configMap(ctx, what.API, "kube-system", "kube-apiserver-legacy-service-account-token-tracking")
+	data, err := configMap(ctx, what.API, "kube-apiserver-legacy-service-account-token-tracking")
 	if err != nil {
 		g.refused(facts.SourceTokenTracking, err, "get the ConfigMap kube-apiserver-legacy-service-account-token-tracking in kube-system")
 		return

@@ -38,7 +38,7 @@ func (g *Gatherer) servers(ctx context.Context, what *Live) {
 	if err := g.pods(ctx, what.API); err != nil {
 		problems = append(problems, err.Error())
 	}
-	kubeadm, err := configMap(ctx, what.API, "kube-system", "kubeadm-config")
+	kubeadm, err := configMap(ctx, what.API, "kubeadm-config")
 	switch {
 	case err != nil:
 		g.refused(facts.SourceKubeadm, err, "get the ConfigMap kubeadm-config in kube-system")

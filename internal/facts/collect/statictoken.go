@@ -81,7 +81,8 @@ func (g *Gatherer) copies(name string, data []byte) []facts.File {
 		path := filepath.Join(filepath.Dir(name), entry.Name())
 		stem := strings.TrimSuffix(filepath.Base(name), filepath.Ext(name))
 		other, err := readBounded(path)
-		if err != nil || !bytes.Equal(other, data) && !(strings.Contains(entry.Name(), stem) && sharesLine(other, data)) {
+		same := bytes.Equal(other, data) || strings.Contains(entry.Name(), stem) && sharesLine(other, data)
+		if err != nil || !same {
 			continue
 		}
 		copied := facts.File{Path: path, State: facts.Read, Digest: g.digest(string(other))}
