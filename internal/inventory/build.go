@@ -45,6 +45,9 @@ type Inventory struct {
 	ledger *Ledger
 }
 
+// Policy answers what subjects may do; nil where not all of RBAC was read.
+func (inv *Inventory) Policy() *power.Policy { return inv.policy }
+
 // Unmatched is a subject of a binding that nobody is known to be.
 type Unmatched struct {
 	// Subject is "User x" or "Group y".

@@ -135,21 +135,22 @@ func (b *builder) recorded() {
 
 // guesser tells by which mechanism somebody came whose credential has no id.
 type guesser struct {
-	static   map[string]bool
-	prefixes map[string]string // of names, with the issuer that gives them
-	anyName  string            // an issuer that gives names without a prefix
+	static   map[string][][]string // groups of the lines of a user
+	prefixes map[string]string     // of names, with the issuer that gives them
+	anyName  string                // an issuer that gives names without a prefix
 	webhook  bool
 	proxy    bool
 	unknown  bool // flags could not be read: anything may be on
 }
 
 func newGuesser(f *facts.Facts) *guesser {
-	g := &guesser{static: map[string]bool{}, prefixes: map[string]string{}, unknown: len(f.APIServers) == 0}
+	g := &guesser{static: map[string][][]string{}, prefixes: map[string]string{}, unknown: len(f.APIServers) == 0}
 	for i := range f.APIServers {
 		server := &f.APIServers[i]
 		if server.StaticTokens != nil {
 			for j := range server.StaticTokens.Entries {
-				g.static[server.StaticTokens.Entries[j].User] = true
+				entry := &server.StaticTokens.Entries[j]
+				g.static[entry.User] = append(g.static[entry.User], entry.Groups)
 			}
 		} else if server.Flags.Text("token-auth-file", "") != "" {
 			g.unknown = true
@@ -199,11 +200,13 @@ func (g *guesser) of(one *facts.Observation) []string {
 		}
 	}
 	add(g.proxy || g.unknown, identity.ProxyHeader)
-	add(g.static[one.Username] || g.unknown, identity.StaticToken)
+	add(len(g.static[one.Username]) > 0 || g.unknown, identity.StaticToken)
 	add(g.issuer(one.Username) != "" || g.unknown, identity.JWT)
 	add(g.webhook || g.unknown, identity.Webhook)
-	if g.static[one.Username] && !g.webhook {
-		// Proxies are on in nearly every cluster for the API server's own use; a name that the token file has is the token's.
+	// Proxies are on in nearly every cluster for the API server's own use; a name and groups that a line of the token file has
+	// are that line's.
+	groups := withoutAuthenticated(one.Groups)
+	if slices.ContainsFunc(g.static[one.Username], func(line []string) bool { return slices.Equal(line, groups) }) {
 		return []string{string(identity.StaticToken)}
 	}
 	if g.issuer(one.Username) != "" && g.issuer(one.Username) != g.anyName && !g.webhook {

@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"fmt"
 	"strings"
 
 	"github.com/ostiary/ostiary/internal/facts"
@@ -102,23 +103,34 @@ func (inv *Inventory) flagFiles() []report.Source {
 		if len(inv.facts.APIServers) == 0 {
 			source.Access, source.Why = report.Unread, "the API server's flags are not known: the right to get /flagz or pods in kube-system, or --manifest"
 		}
+		paths, read := "", 0
+		byEvidence := map[facts.Evidence]int{} // one replica may have been seen in several ways
 		for i := range inv.facts.APIServers {
 			server := &inv.facts.APIServers[i]
 			if one.flag == "authentication-config" && server.Flags.Text("oidc-issuer-url", "") != "" {
-				source.Access = report.Read
-				source.Items++
+				source.Access, source.Items = report.Read, 1
 			}
-			path := server.Flags.Text(one.flag, "")
-			if path == "" {
-				continue
+			if path := server.Flags.Text(one.flag, ""); path != "" {
+				paths = path
+				byEvidence[server.Evidence]++
+				if items, ok := one.items(server); ok {
+					read++
+					source.Items = max(source.Items, items)
+				}
 			}
-			if items, ok := one.items(server); ok {
-				source.Access = report.Read
-				source.Items += items
-				continue
-			}
-			source.Access, source.Why = report.Unread, "--"+one.flag+" names "+path+", which was not read: --manifest or --node on the control plane"
-			break
+		}
+		replicas := 0
+		for _, count := range byEvidence {
+			replicas = max(replicas, count)
+		}
+		switch {
+		case paths == "":
+		case read >= replicas:
+			source.Access = report.Read
+		case read > 0:
+			source.Access, source.Why = report.Partial, fmt.Sprintf("it was read at %d of %d API servers: --manifest for each", read, replicas)
+		default:
+			source.Access, source.Why = report.Unread, "--"+one.flag+" names "+paths+", which was not read: --manifest or --node on the control plane"
 		}
 		all = append(all, source)
 	}

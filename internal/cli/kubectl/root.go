@@ -49,6 +49,7 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
 		newAudit(flags, streams),
+		newCan(flags, streams),
 		newDescribe(flags, streams),
 		newGet(flags, streams),
 		newInventory(flags, streams),
