@@ -48,6 +48,9 @@ type Inventory struct {
 // Policy answers what subjects may do; nil where not all of RBAC was read.
 func (inv *Inventory) Policy() *power.Policy { return inv.policy }
 
+// Caller is who gathered the facts; empty where no API server said so.
+func (inv *Inventory) Caller() string { return inv.facts.Cluster.Caller.Username }
+
 // Unmatched is a subject of a binding that nobody is known to be.
 type Unmatched struct {
 	// Subject is "User x" or "Group y".
@@ -65,6 +68,8 @@ type builder struct {
 	people  map[string]*Credential
 	powers  map[string]power.Power
 	chain   *chains
+	// tokenIssuer is the URL in the tokens of ServiceAccounts; empty where it is not known.
+	tokenIssuer string
 }
 
 // Build makes the inventory.
@@ -82,6 +87,9 @@ func Build(input *Input) *Inventory {
 	}
 	b.chain = newChains(b.usage)
 	b.policy = newPolicy(f)
+	for i := range f.APIServers {
+		b.tokenIssuer = f.APIServers[i].Flags.Text("service-account-issuer", b.tokenIssuer)
+	}
 	b.Lower = otherAuthorizers(f)
 
 	b.certificates()

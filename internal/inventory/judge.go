@@ -13,6 +13,9 @@ func (b *builder) finish(c *Credential) {
 		c.Power = b.powerOf(c.Username, c.Groups)
 	}
 	c.Chain = b.chain.of(c.ID)
+	if c.Mechanism == string(identity.TokenRequest) && c.Issuer == clusterIssuer && b.tokenIssuer != "" {
+		c.Issuer = b.tokenIssuer
+	}
 	if b.facts.Usage != nil {
 		c.Window = Window{b.facts.Usage.From, b.facts.Usage.Until}
 	}

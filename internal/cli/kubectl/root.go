@@ -54,6 +54,7 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		newGet(flags, streams),
 		newInventory(flags, streams),
 		newLift(flags, streams),
+		newReview(flags, streams),
 		newRevoke(flags, streams),
 		newSnapshot(flags, streams),
 		newStatus(flags, streams),
