@@ -44,9 +44,9 @@ e2e: ## Run the end-to-end tests alone
 diff: ## Compare the gate's decisions with kube-apiserver's on N generated requests of a SEED
 	DIFF_N=$(or $(N),5000) DIFF_SEED=$(or $(SEED),1) go test -C e2e -count=1 -v -timeout 24h -run TestDifferential ./decisions
 
-bench: ## Measure Ostiary beside a plain reverse proxy, and its parts beside Kubernetes' own
-	cd e2e && go run ./cmd/bench
-	go test -run '^$$' -bench 'FirstSight|Review' ./internal/authn ./internal/tokenreview
+bench: ## Measure Ostiary beside a plain reverse proxy, a full ledger beside an empty one (RECORDS), and parts beside Kubernetes' own
+	cd e2e && go run ./cmd/bench $(if $(RECORDS),-records $(RECORDS))
+	go test -run '^$$' -bench 'FirstSight|Review|Mirror' ./internal/authn ./internal/tokenreview ./internal/ledger
 
 demo: ## Show it at work on a real API server, then stay up until Ctrl-C; DEMO=once ends by itself
 	cd e2e && go run ./cmd/demo $(if $(DEMO),-$(DEMO))

@@ -57,6 +57,12 @@ type ObjectMeta struct {
 type ListMeta struct {
 	// Continue asks for the rest of a list; empty at its end.
 	Continue string `json:"continue,omitempty"`
+	// Missing are the replicas that did not answer in time: what they know is not in the list.
+	Missing []string `json:"missing,omitempty"`
+	// RemainingItemCount is how many items were left out.
+	RemainingItemCount int `json:"remainingItemCount,omitempty"`
+	// ResourceVersion is where a watch goes on after the list's last page.
+	ResourceVersion string `json:"resourceVersion,omitempty"`
 }
 
 // Revocation shuts out credentials.

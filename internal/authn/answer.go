@@ -71,10 +71,11 @@ type Credential struct {
 // Certificate is what can be said of a verified certificate, by which it can be shut out.
 type Certificate struct {
 	// ID is its credential id (X509-9).
-	ID string
+	ID string `json:"id"`
 	// Serial is its serial number in lower-case hex without leading zeros, Issuer its issuer's distinguished name in the
 	// form of RFC 2253: what a CRL names it by.
-	Serial, Issuer string
+	Serial string `json:"serial"`
+	Issuer string `json:"issuer"`
 	// Chains are all the ways in which it was verified, each as the digests of the keys of its CAs (KeyDigest).
-	Chains [][]string
+	Chains [][]string `json:"chains,omitempty"`
 }

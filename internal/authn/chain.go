@@ -245,6 +245,7 @@ func (c *Chain) settle(r *Request, d *Decision, name identity.Mechanism, audienc
 		d.Reason, d.Cause = ReasonAudience, ErrAudience
 		return true
 	}
+	r.Accepted = ReasonAccepted
 	id, err := c.config.Admitter.Admit(r, cred)
 	if err != nil || id == nil {
 		d.Reason, d.Cause = ReasonRejected, err
@@ -254,7 +255,7 @@ func (c *Chain) settle(r *Request, d *Decision, name identity.Mechanism, audienc
 		return true
 	}
 	// CHAIN-1: what earlier mechanisms rejected no longer matters.
-	d.Identity, d.Reason, d.Cause = id, ReasonAccepted, nil
+	d.Identity, d.Reason, d.Cause = id, r.Accepted, nil
 	return true
 }
 

@@ -38,6 +38,8 @@ type Request struct {
 	Audiences []string
 	// Open says that the request was let in before and is under way as a stream; it is judged anew.
 	Open bool
+	// Accepted is set by an Admitter that lets a credential in otherwise than usual, and says how, for the record.
+	Accepted Reason
 	// Now is the time of the decision; every comparison of one decision uses the same one.
 	Now time.Time
 }

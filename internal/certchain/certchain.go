@@ -51,8 +51,7 @@ func Verify(presented []*x509.Certificate, roots *x509.CertPool, now time.Time) 
 
 // Certificate describes the leaf.
 func (v *Verified) Certificate() *authn.Certificate {
-	leaf := v.chains[0][0]
-	facts := &authn.Certificate{ID: ID(leaf), Serial: leaf.SerialNumber.Text(hexadecimal), Issuer: leaf.Issuer.String()}
+	facts := Describe(v.chains[0][0])
 	for _, chain := range v.chains {
 		keys := make([]string, 0, len(chain)-1)
 		for _, authority := range chain[1:] {
@@ -61,6 +60,11 @@ func (v *Verified) Certificate() *authn.Certificate {
 		facts.Chains = append(facts.Chains, keys)
 	}
 	return facts
+}
+
+// Describe says of a certificate what it says itself; how it is verified is left open.
+func Describe(leaf *x509.Certificate) *authn.Certificate {
+	return &authn.Certificate{ID: ID(leaf), Serial: leaf.SerialNumber.Text(hexadecimal), Issuer: leaf.Issuer.String()}
 }
 
 const hexadecimal = 16

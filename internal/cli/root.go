@@ -45,6 +45,7 @@ func (p program) commands(streams IO) []*cobra.Command {
 	return []*cobra.Command{
 		p.configCommand(streams),
 		p.serveCommand(streams),
+		p.storeCommand(streams),
 		p.versionCommand(streams),
 	}
 }

@@ -196,20 +196,30 @@ func (c *checker) headerNames(p *field.Path, names []string) []string {
 	return names
 }
 
-// frontProxy is the pair by which an API server knows the gate. Unlike the gate's server certificate it must be valid:
+// clientPair is a pair by which another server knows the gate (RH-2). Unlike the gate's server certificate it must be valid:
 // no request that goes out under it could succeed.
-func (c *checker) frontProxy(p *field.Path, written KeyPair, users *CheckedClientCertificate) *Pair {
+func (c *checker) clientPair(p *field.Path, written KeyPair, server string) *Pair {
 	pair := c.pair(p, written)
 	if pair == nil {
 		return nil
 	}
 	at, leaf := p.Child("certFile"), pair.Certificate.Leaf
 	if !allowsUsage(leaf, x509.ExtKeyUsageClientAuth) {
-		c.invalid(at, written.CertFile, "the certificate is not for clients (extended key usage clientAuth), so the API server would refuse it (RH-2); issue one that is")
+		c.invalid(at, written.CertFile, "the certificate is not for clients (extended key usage clientAuth), so %s would refuse it; issue one that is", server)
 	}
 	if problem := outsideValidity(leaf, c.now); problem != "" {
-		c.invalid(at, written.CertFile, "the certificate %s, so the API server would refuse it; renew it", problem)
+		c.invalid(at, written.CertFile, "the certificate %s, so %s would refuse it; renew it", problem, server)
 	}
+	return pair
+}
+
+// frontProxy is the pair by which an API server knows the gate as an authenticating proxy.
+func (c *checker) frontProxy(p *field.Path, written KeyPair, users *CheckedClientCertificate) *Pair {
+	pair := c.clientPair(p, written, "the API server")
+	if pair == nil {
+		return nil
+	}
+	at, leaf := p.Child("certFile"), pair.Certificate.Leaf
 	if slices.Contains(leaf.Subject.Organization, groupMasters) {
 		c.invalid(at, written.CertFile, "the certificate is in group %s: whoever gets hold of it owns the cluster even without the gate; issue one without", groupMasters)
 	}

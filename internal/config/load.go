@@ -181,6 +181,51 @@ func (c *checker) warnReadable(p *field.Path, path string) {
 	}
 }
 
+// private reads a secret file that nobody but its owner may read or write. Links are followed: in a Kubernetes volume every
+// name is one. There, too, a file belongs to root, and the process reads it by its group (fsGroup).
+func (c *checker) private(p *field.Path, name string) ([]byte, string) {
+	data, path := c.read(p, name, maxPEMBytes)
+	if data == nil {
+		return nil, path
+	}
+	if err := private(path, c.contents[path].mode); err != nil {
+		c.invalid(p, name, "%s %s", path, err)
+		return nil, path
+	}
+	return data, path
+}
+
+// private returns an error if others can read or change a file.
+func private(path string, mode os.FileMode) error {
+	open := mode.Perm() & othersMayUse
+	if ofRoot(path) {
+		open &^= groupMayRead
+	}
+	if open != 0 {
+		return fmt.Errorf("has mode %04o, so others can use it; chmod 0600 it (in a Secret volume: defaultMode: 0400)", mode.Perm())
+	}
+	return nil
+}
+
+// ReadPrivateFile reads as ReadFile does, and refuses a file that others can read or change.
+func ReadPrivateFile(path string, limit int64) ([]byte, error) {
+	data, err := ReadFile(path, limit)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, reason(err)
+	}
+	return data, private(path, info.Mode())
+}
+
+const (
+	// othersMayUse are the permission bits that let someone besides the owner read or change a file.
+	othersMayUse = 0o077
+	groupMayRead = 0o040
+)
+
 // errNotRegular keeps Load from waiting on a pipe or reading a device without end.
 var errNotRegular = errors.New("is not a regular file")
 

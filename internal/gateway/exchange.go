@@ -35,12 +35,20 @@ type exchange struct {
 	acting *identity.Identity
 	stream *stream
 	// limiter is set for a request that asks for a ServiceAccount token, issued for one that got it.
-	limiter *tokenrequest.Limiter
-	issued  *tokenrequest.Issued
+	limiter  *tokenrequest.Limiter
+	issued   *tokenrequest.Issued
+	recorder Recorder
 
 	refused        atomic.Pointer[error] // why the request was shut out while it was still being sent
 	upstreamStatus int
 	failure        error
+}
+
+// caller is who was let in, and where to.
+func (x *exchange) caller() Caller {
+	return Caller{
+		Identity: x.decision.Identity, Credential: x.decision.Credential, Cluster: x.target.cluster, Path: x.target.url.Path, Source: x.source,
+	}
 }
 
 // exchangeKey is the context key of the exchange.

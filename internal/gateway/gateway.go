@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/netip"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"k8s.io/apiserver/pkg/endpoints/request"
 
 	"github.com/ostiary/ostiary/internal/accesslog"
+	"github.com/ostiary/ostiary/internal/adminapi"
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/balancer"
 	"github.com/ostiary/ostiary/internal/frontproxy"
@@ -55,6 +57,8 @@ type Config struct {
 	Instrument func(http.RoundTripper) http.RoundTripper
 	// Local answers requests for the gate's own API, after authentication; it returns false for all others. May be nil.
 	Local Local
+	// Recorder is told of tokens that were issued through the gate. May be nil.
+	Recorder Recorder
 }
 
 // Local is the gate's own API.
@@ -62,7 +66,7 @@ type Local interface {
 	ServeLocal(w http.ResponseWriter, r *http.Request, caller Caller) (served bool)
 }
 
-// Caller is an authenticated caller of the gate's own API.
+// Caller is an authenticated caller, of the gate's own API or of another's.
 type Caller struct {
 	Identity   *identity.Identity
 	Credential *authn.Credential
@@ -71,6 +75,9 @@ type Caller struct {
 	Path string
 	// Source is the caller's address.
 	Source string
+	// Open makes a stream of the request: the context ends when the stream is cut. An error means that the caller may not
+	// have it. Set for the gate's own API.
+	Open func() (context.Context, error)
 }
 
 // Gate is the data path. It is safe for concurrent use.
@@ -78,6 +85,7 @@ type Gate struct {
 	state     atomic.Pointer[State]
 	sink      accesslog.Sink
 	local     Local
+	recorder  Recorder
 	logger    *slog.Logger
 	requests  request.RequestInfoResolver
 	responder *responder
@@ -91,7 +99,7 @@ func New(config Config) (*Gate, error) {
 		return nil, errors.New("gateway: sink and logger are required")
 	}
 	g := &Gate{
-		sink: config.Sink, local: config.Local, logger: config.Logger, responder: newResponder(),
+		sink: config.Sink, local: config.Local, recorder: config.Recorder, logger: config.Logger, responder: newResponder(),
 		requests: &request.RequestInfoFactory{
 			APIPrefixes:          sets.NewString("api", "apis"),
 			GrouplessAPIPrefixes: sets.NewString("api"),
@@ -155,10 +163,7 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 		g.deny(w, r, x, refusalReason(err), confined(), err)
 		return
 	}
-	if g.local != nil && g.local.ServeLocal(w, r, Caller{
-		Identity: x.decision.Identity, Credential: x.decision.Credential, Cluster: x.target.cluster, Path: x.target.url.Path, Source: x.source,
-	}) {
-		g.record(r, x, accesslog.Request, accesslog.Allow, string(authn.ReasonAccepted), nil, w.status)
+	if g.serveLocal(w, r, x) {
 		return
 	}
 
@@ -171,7 +176,7 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	x.acting = acting
 
 	// Shorten: no token is requested here that lives longer than is allowed.
-	if err := x.limitToken(w, r, state.TokenRequests); err != nil {
+	if err := g.limitToken(w, r, x, state.TokenRequests); err != nil {
 		g.deny(w, r, x, reasonMalformed, err, err)
 		return
 	}
@@ -224,20 +229,14 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 	ctx := r.Context()
 	kind := accesslog.Request
 	if x.upgrade != "" || isLongRunning(x.info) {
-		var cancel context.CancelCauseFunc
-		ctx, cancel = context.WithCancelCause(ctx)
-		defer cancel(nil)
 		kind = accesslog.StreamEnd
-		x.stream = newStream(x, cancel)
-		w.stream = x.stream
-		g.streams.add(x.stream)
-		defer g.streams.remove(x.stream)
-		// Judged once more now that it can be cut: a change between the first time and the registration reached neither.
-		if err := x.stream.readmit(ctx, g.state.Load(), time.Now(), false); err != nil {
+		opened, end, err := g.open(ctx, w, r, x)
+		defer end()
+		if err != nil {
 			g.deny(w, r, x, refusalReason(err), shutOut(authn.Reason(refusalReason(err))), err)
 			return
 		}
-		g.record(r, x, accesslog.StreamStart, accesslog.Allow, string(x.decision.Reason), nil, 0)
+		ctx = opened
 	}
 	g.judgeBody(r, x)
 	defer func() {
@@ -259,6 +258,54 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 		g.record(r, x, kind, verdict, reason, x.failure, w.status)
 	}()
 	g.proxy.ServeHTTP(w, r.WithContext(withExchange(ctx, x)))
+}
+
+// open registers a request as a stream, so that it can be cut, and judges its caller once more now that it can: a change
+// between the first time and the registration reached neither. The stream's context ends when it is cut; end forgets it.
+func (g *Gate) open(ctx context.Context, w *writer, r *http.Request, x *exchange) (opened context.Context, end func(), err error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	x.stream = newStream(x, cancel)
+	w.stream = x.stream
+	g.streams.add(x.stream)
+	end = func() {
+		g.streams.remove(x.stream)
+		cancel(nil)
+	}
+	if err := x.stream.readmit(ctx, g.state.Load(), time.Now(), false); err != nil {
+		return nil, end, err
+	}
+	g.record(r, x, accesslog.StreamStart, accesslog.Allow, string(x.decision.Reason), nil, 0)
+	return ctx, end, nil
+}
+
+// localPrefix is what the paths of the gate's own API begin with.
+const localPrefix = "/apis/" + adminapi.Group + "/"
+
+// serveLocal answers a request for the gate's own API, and records it.
+func (g *Gate) serveLocal(w *writer, r *http.Request, x *exchange) bool {
+	if g.local == nil || !strings.HasPrefix(x.target.url.Path, localPrefix) {
+		return false
+	}
+	caller := x.caller()
+	ends := func() {}
+	defer func() { ends() }()
+	caller.Open = func() (context.Context, error) {
+		ctx, end, err := g.open(r.Context(), w, r, x)
+		ends = end
+		return ctx, err
+	}
+	if !g.local.ServeLocal(w, r, caller) {
+		return false
+	}
+	kind, reason := accesslog.Request, string(authn.ReasonAccepted)
+	if x.stream != nil {
+		kind = accesslog.StreamEnd
+	}
+	if x.stream.wasCut() != "" {
+		reason = endReason(x.stream.cause)
+	}
+	g.record(r, x, kind, accesslog.Allow, reason, nil, w.status)
+	return true
 }
 
 // errBrokenOff is recorded of an answer that ended before it was whole.

@@ -10,6 +10,7 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -47,8 +48,8 @@ type Access struct {
 	callers          http.RoundTripper
 	upgrading        http.RoundTripper
 	// client speaks the API group authorization.k8s.io, and asks for paths.
-	client, authentication, core *rest.RESTClient
-	files                        []string
+	client, authentication, core, certificates *rest.RESTClient
+	files                                      []string
 }
 
 // New checks config and returns the access. It reads the files that the kubeconfig names, and connects to nothing.
@@ -75,6 +76,7 @@ func New(config Config) (*Access, error) {
 	a.upgrading = &guard{next: upgrade, host: host, impersonates: true}
 	for version, client := range map[schema.GroupVersion]**rest.RESTClient{
 		authorizationv1.SchemeGroupVersion: &a.client, authenticationv1.SchemeGroupVersion: &a.authentication, corev1.SchemeGroupVersion: &a.core,
+		certificatesv1.SchemeGroupVersion: &a.certificates,
 	} {
 		if *client, err = newClient(config.Server, version, &guard{next: general, host: host}); err != nil {
 			return nil, err
@@ -116,7 +118,7 @@ func authenticated(next http.RoundTripper, cred *credential) (http.RoundTripper,
 // newClient returns a client of the gate's own requests, for one API group.
 func newClient(server *url.URL, version schema.GroupVersion, next http.RoundTripper) (*rest.RESTClient, error) {
 	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{authorizationv1.AddToScheme, authenticationv1.AddToScheme, corev1.AddToScheme} {
+	for _, add := range []func(*runtime.Scheme) error{authorizationv1.AddToScheme, authenticationv1.AddToScheme, corev1.AddToScheme, certificatesv1.AddToScheme} {
 		if err := add(scheme); err != nil {
 			return nil, fmt.Errorf("kubeapi: scheme: %w", err)
 		}

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"time"
 )
@@ -16,25 +17,40 @@ const (
 	// leap is how much further the wall clock may go than the monotonic one, which stands still while the machine is
 	// suspended.
 	leap = 500 * time.Millisecond
+	// behindFor is how long a watch may bring nothing of what the store has: longer than any that only has much to bring.
+	behindFor = 1500 * time.Millisecond
 	// remind is how often it is said that requests are let in without proof.
 	remind = time.Minute
 )
 
-// fresh returns an error if the view is not known to be fresh enough for a request, or for a stream that is open.
-func (l *Ledger) fresh(now time.Time, open bool) error {
+// freshness is what is known of the view. The zero value is the worst.
+type freshness int
+
+const (
+	lost     freshness = iota // nobody can be judged by it
+	unproven                  // it may be outdated, and somebody chose to go on
+	fresh
+)
+
+// freshness says whether the view is fresh enough for a request, or for a stream that is open.
+func (l *Ledger) freshness(now time.Time, open bool) freshness {
 	proven := l.proven.Load()
 	if proven == nil {
-		return unavailable
+		return lost
 	}
-	limit := max(freshFor, l.config.BestEffort)
+	limit := freshFor
 	if open {
-		limit = max(streamsFor, l.config.BestEffort)
+		limit = streamsFor
 	}
 	age := now.Sub(*proven)
-	if age > limit || now.Round(0).Sub(proven.Round(0))-age > leap {
-		return unavailable
+	switch leapt := now.Round(0).Sub(proven.Round(0))-age > leap; {
+	case age <= limit && !leapt:
+		return fresh
+	case age <= l.config.BestEffort && !leapt:
+		return unproven
+	default:
+		return lost
 	}
-	return nil
 }
 
 // unavailable is shared: it is what every request gets while the store is lost.
@@ -65,13 +81,37 @@ func (l *Ledger) prove(ctx context.Context) {
 			l.config.Logger.Info("the ledger can be read again")
 		case err != nil && (proven == nil || time.Since(*proven) > freshFor) && time.Since(said) > remind:
 			said = time.Now()
-			l.config.Logger.Error("the ledger cannot be read: "+l.consequence(), slog.String("cause", err.Error()))
+			l.config.Logger.Error("the ledger cannot be read", slog.String("consequence", l.consequence()), slog.String("cause", err.Error()))
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-ticker.C:
 		}
+	}
+}
+
+// errRolledBack keeps a replica from being fresh that knows more than the store: what was revoked may have come back to life,
+// and revisions that were seen mean something else now.
+var errRolledBack = errors.New("ledger: the store has lost what it had, as after a backup was brought back; see that nobody who is shut out comes in by it, then start every gate anew")
+
+// errBehind ends a watch that brings nothing while the store has news, as that of a member does which hangs.
+var errBehind = errors.New("ledger: the watch does not bring what the store has")
+
+// behind notes that a probe which began then ended without the mirror having what the store had. If that goes on, changes are
+// asked for anew.
+func (l *Ledger) behind(began time.Time) {
+	if l.late.IsZero() {
+		l.late = began
+	}
+	if time.Since(l.late) < behindFor {
+		return
+	}
+	l.late = time.Time{}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unwatch != nil {
+		l.unwatch(errBehind)
 	}
 }
 
@@ -91,13 +131,19 @@ func (l *Ledger) probe(ctx context.Context, began time.Time) error {
 	if err := l.present(ctx); err != nil {
 		return err
 	}
-	fence, err := l.config.Store.Read(ctx, headKey)
+	known := l.mirror.head.Load() // before asking: what is read is not older
+	fence, err := l.ask(ctx, headKey)
 	if err != nil {
 		return err
 	}
+	if fence.Revision < known {
+		return errRolledBack
+	}
 	if err := l.await(ctx, func() bool { return l.applied >= fence.Revision && l.applied > 0 }); err != nil {
+		l.behind(began)
 		return err
 	}
+	l.late = time.Time{}
 	l.proven.Store(&began)
 	return nil
 }

@@ -12,8 +12,10 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/time/rate"
 
 	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/identity"
 )
 
 // Where records stand in the store.
@@ -22,6 +24,10 @@ const (
 	revocationKey = "rev/"     // those that stand, by name
 	pastKey       = "past/"    // those that were lifted
 	replicaKey    = "replica/" // the gates that have this ledger, by name
+	entryKey      = "entry/"   // credentials, by what hides their ids
+	useKey        = "use/"     // when they were used, the same
+	askKey        = "ask/"     // what replicas ask each other
+	answerKey     = "answer/"  // and what they answer
 )
 
 const (
@@ -30,6 +36,8 @@ const (
 	resyncWait = 100 * time.Millisecond
 	// batch is how many records one transaction writes, below the 128 operations that etcd takes by default.
 	batch = 60
+	// questionsKept bounds the questions of other replicas that wait to be answered.
+	questionsKept = 16
 	// lately is for how many revocations it is kept how many streams fell, for whoever waits to hear it.
 	lately = 100
 )
@@ -46,16 +54,38 @@ type Config struct {
 	// Changed is called after every change, before the change counts as applied: it cuts the streams that may not go on,
 	// and returns how many fell under which revocation. Nil where there are none.
 	Changed func() map[string]int
+	// Answer answers what another replica asks, in at most a mebibyte. Nil answers nothing.
+	Answer func(question []byte) []byte
+	// Names hides credentials' ids in keys. Required.
+	Names Names
+	// Strict are the mechanisms whose credentials must be on record before they count (G-08).
+	Strict map[identity.Mechanism]bool
+	// Retention is how long an entry is kept after its credential ended; 0 is for ever.
+	Retention time.Duration
+	// BreakGlass are credentials that are let in while the ledger cannot be read, unless it was known before that they are
+	// shut out. Nil or empty, which it should be, names none.
+	BreakGlass map[identity.CredentialID]bool
 	// BestEffort is how long requests are still judged by a view that cannot be proven fresh: revocations may not hold in
 	// that time. 0 refuses them after one second, as anything that is to be trusted should.
 	BestEffort time.Duration
 }
 
+// Names hides what stands in keys, which a store never encrypts.
+type Names interface {
+	// Hide makes of parts a name that tells nothing of them to those who lack a key; the same for the same parts in every
+	// process that has the ledger.
+	Hide(parts ...string) string
+}
+
 // Ledger judges credentials by all revocations that stand. It is safe for concurrent use.
 type Ledger struct {
-	config Config
-	mirror *mirror
-	proven atomic.Pointer[time.Time] // the last moment at which the mirror is known to have held everything
+	config   Config
+	mirror   *mirror
+	usage    usage
+	lookups  *rate.Limiter
+	recorder *recorder
+	proven   atomic.Pointer[time.Time] // the last moment at which the mirror is known to have held everything
+	late     time.Time                 // since when the mirror lacks what the fence names; zero if it does not. It is the prover's own
 
 	mu       sync.Mutex
 	applied  int64         // revision up to which everything is in force
@@ -63,14 +93,22 @@ type Ledger struct {
 	news     chan struct{} // closed when applied or replicas changes
 	replicas map[string]*replicaView
 	cut      map[string]int // streams that fell, by revocation, for those applied lately
+	alarms   map[string]time.Time
+	unwatch  context.CancelCauseFunc // ends the watch under way; nil if there is none
+
+	questions chan string
 }
 
 // New returns a ledger that refuses everything until Run has read the store.
 func New(config Config) (*Ledger, error) {
-	if config.Store == nil || config.Logger == nil {
-		return nil, errors.New("ledger: store and logger are required")
+	if config.Store == nil || config.Logger == nil || config.Names == nil {
+		return nil, errors.New("ledger: store, names and logger are required")
 	}
-	return &Ledger{config: config, mirror: newMirror(), news: make(chan struct{}), replicas: make(map[string]*replicaView)}, nil
+	return &Ledger{
+		config: config, mirror: newMirror(), news: make(chan struct{}), replicas: make(map[string]*replicaView),
+		usage: usage{uses: make(map[identity.CredentialID]Use)}, recorder: newRecorder(), alarms: make(map[string]time.Time),
+		questions: make(chan string, questionsKept), lookups: rate.NewLimiter(lookups, lookups),
+	}, nil
 }
 
 // Run follows the store until ctx ends, and then returns nil.
@@ -78,64 +116,144 @@ func (l *Ledger) Run(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { l.follow(ctx); return nil })
 	group.Go(func() error { l.prove(ctx); return nil })
+	group.Go(func() error { l.record(ctx); return nil })
+	group.Go(func() error { l.flushing(ctx); return nil })
+	group.Go(func() error { l.tidying(ctx); return nil })
 	if l.config.Replica != "" {
 		group.Go(func() error { l.announce(ctx); return nil })
 		group.Go(func() error { l.evict(ctx); return nil })
+		group.Go(func() error { l.answering(ctx); return nil })
 	}
 	return group.Wait()
 }
 
-// Judge refuses a credential that is shut out, and every credential while the view of the ledger may be outdated. It
-// returns nil or a *Refusal. A credential that it has judged since the last change costs two comparisons.
+// Judge refuses a credential that is shut out, or not on record where it must be, and every credential while the view of the
+// ledger may be outdated. One that it has not seen before is on record when it returns. It returns nil or a *Refusal. A
+// credential that it has judged since the last change costs a few comparisons and no allocation.
 func (l *Ledger) Judge(r *authn.Request, cred *authn.Credential) error {
 	now := time.Now()
 	// Freshness first: the mirror that is looked into holds at least what was proven.
-	if err := l.fresh(now, r.Open); err != nil {
-		return err
+	switch l.freshness(now, r.Open) {
+	case fresh:
+	case unproven:
+		r.Accepted = ReasonUnproven
+		l.alarm("best-effort", "requests are let in without knowing of new revocations: the ledger cannot be read, and best effort is configured")
+	default:
+		return l.breakGlass(r, cred, now)
 	}
-	if name := l.mirror.find(cred, now); name != "" {
-		return &Refusal{Revocation: name}
+	known, clean := l.mirror.remembered(cred)
+	if !clean {
+		var err error
+		if known, err = l.examine(r, cred, known, now); err != nil {
+			return err
+		}
+	}
+	if !r.Open && known != nil {
+		l.usage.note(known, r, cred, now)
 	}
 	return nil
 }
 
-// ReasonRevoked is the reason of a refusal because of a revocation.
-const ReasonRevoked authn.Reason = "revoked"
+// breakGlass lets in who is named for the time when nobody can be judged, and says so. Everybody else is refused.
+func (l *Ledger) breakGlass(r *authn.Request, cred *authn.Credential, now time.Time) error {
+	if !l.config.BreakGlass[cred.ID] {
+		return unavailable
+	}
+	if found := l.mirror.find(cred, now); found.revocation != "" {
+		return &Refusal{Revocation: found.revocation}
+	}
+	r.Accepted = ReasonBreakGlass
+	l.alarm("break-glass "+cred.ID.String(), "a credential is let in by breaking the glass: the ledger cannot be read",
+		slog.String("credential_id", cred.ID.Value), slog.String("user", cred.Identity.Username), slog.String("source", r.Source.String()))
+	return nil
+}
+
+// examine looks a credential up, and records it if nobody did. What it returns is nil where nothing may be remembered.
+func (l *Ledger) examine(r *authn.Request, cred *authn.Credential, known *seen, now time.Time) (*seen, error) {
+	for {
+		generation := l.mirror.generation.Load() // before looking, so that a change meanwhile is looked at the next time
+		found := l.mirror.find(cred, now)
+		if found.revocation != "" {
+			return nil, &Refusal{Revocation: found.revocation}
+		}
+		if found.recorded || cred.ID.IsZero() || known != nil && known.excused.Load() > now.Unix() {
+			return l.mirror.remember(cred, known, generation), nil
+		}
+		if r.Open && !l.config.Strict[cred.Mechanism] {
+			return nil, nil //nolint:nilnil // its entry was removed, and it is good: the next request records it
+		}
+		if err := l.admitNew(r, cred, found.id); err != nil {
+			return nil, err
+		}
+		if !l.mirror.has(found.id) {
+			known = l.mirror.remember(cred, known, 0)
+			known.excused.Store(now.Add(remind).Unix())
+		}
+		// Once more: somebody may have shut it out while it was being recorded, and this replica not have heard of it.
+		now = time.Now()
+		if l.freshness(now, r.Open) == lost {
+			return nil, unavailable
+		}
+	}
+}
+
+// The reasons of refusals beside authn.ReasonUnavailable.
+const (
+	ReasonRevoked    authn.Reason = "revoked"
+	ReasonUnrecorded authn.Reason = "unrecorded"
+)
+
+// How credentials are let in while the ledger cannot be read, for the record.
+const (
+	ReasonUnproven   authn.Reason = "unproven"    // by best effort
+	ReasonBreakGlass authn.Reason = "break_glass" // named for this emergency
+)
 
 // Errors that a Refusal wraps.
 var (
 	ErrRevoked     = errors.New("the credential is revoked")
+	ErrUnrecorded  = errors.New("the credential is not on record, and its mechanism takes only those that are")
 	ErrUnavailable = errors.New("the ledger could not be read for too long: what it says now is not known")
 )
 
 // Refusal says that a credential is shut out, or that nobody can say. The zero value is the latter.
 type Refusal struct {
-	// Revocation is the name of the one that shuts it out; empty if the ledger cannot be read.
+	// Revocation is the name of the one that shuts it out; empty if none does.
 	Revocation string
+	// Unrecorded says that it is not on record, where it must be.
+	Unrecorded bool
 }
 
 // Error implements error.
 func (r *Refusal) Error() string {
 	if r.Revocation == "" {
-		return ErrUnavailable.Error()
+		return r.Unwrap().Error()
 	}
 	return ErrRevoked.Error() + " by " + r.Revocation
 }
 
-// Unwrap gives ErrRevoked or ErrUnavailable.
+// Unwrap gives ErrRevoked, ErrUnrecorded or ErrUnavailable.
 func (r *Refusal) Unwrap() error {
-	if r.Revocation == "" {
+	switch {
+	case r.Revocation != "":
+		return ErrRevoked
+	case r.Unrecorded:
+		return ErrUnrecorded
+	default:
 		return ErrUnavailable
 	}
-	return ErrRevoked
 }
 
 // RefusalReason implements authn.Refusal.
 func (r *Refusal) RefusalReason() authn.Reason {
-	if r.Revocation == "" {
+	switch {
+	case r.Revocation != "":
+		return ReasonRevoked
+	case r.Unrecorded:
+		return ReasonUnrecorded
+	default:
 		return authn.ReasonUnavailable
 	}
-	return ReasonRevoked
 }
 
 var _ authn.Refusal = (*Refusal)(nil)
@@ -180,13 +298,31 @@ func (l *Ledger) sync(ctx context.Context) error {
 	l.replicas = replicas
 	l.mu.Unlock()
 	l.settle(revision)
-	return l.config.Store.Watch(ctx, "", revision, func(change Change) error {
+	return l.watch(ctx, revision)
+}
+
+// watch takes in every change after a revision.
+func (l *Ledger) watch(ctx context.Context, revision int64) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	l.mu.Lock()
+	l.unwatch = cancel
+	l.mu.Unlock()
+	defer func() {
+		l.mu.Lock()
+		l.unwatch = nil
+		l.mu.Unlock()
+	}()
+	err := l.config.Store.Watch(ctx, "", revision, func(change Change) error {
 		l.mu.Lock()
 		generation := l.mirror.generation.Load()
 		for _, record := range change.Records {
 			if err := take(l.mirror, l.replicas, record); err != nil {
 				l.mu.Unlock()
 				return err
+			}
+			if strings.HasPrefix(record.Key, askKey) {
+				l.takeQuestion(record)
 			}
 		}
 		l.mu.Unlock()
@@ -197,6 +333,10 @@ func (l *Ledger) sync(ctx context.Context) error {
 		l.settle(change.Revision)
 		return nil
 	})
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
+	return err
 }
 
 // take puts one record where it belongs. What is not understood is an error, and keeps the view from being fresh: it may
@@ -217,10 +357,36 @@ func take(m *mirror, replicas map[string]*replicaView, record Record) error {
 	if name, ok := strings.CutPrefix(record.Key, replicaKey); ok {
 		return takeReplica(replicas, name, record)
 	}
-	if record.Key == headKey || strings.HasPrefix(record.Key, pastKey) {
+	if strings.HasPrefix(record.Key, entryKey) {
+		return takeEntry(m, record)
+	}
+	if record.Key == headKey {
+		m.head.Store(max(m.head.Load(), record.Revision))
 		return nil
 	}
+	for _, prefix := range [...]string{pastKey, useKey, askKey, answerKey} { // read when they are asked for
+		if strings.HasPrefix(record.Key, prefix) {
+			return nil
+		}
+	}
 	return fmt.Errorf("ledger: the store holds a record of a kind that this version does not know, %q; run the version that wrote it", record.Key)
+}
+
+// takeEntry notes that a credential is on record, or no longer.
+func takeEntry(m *mirror, record Record) error {
+	if record.Value == nil {
+		return nil // its tombstone said so
+	}
+	id, k, err := decodeHead(record.Key, record.Value)
+	if err != nil {
+		return err
+	}
+	if uint64(k) == forgotten {
+		m.forget(id)
+		return nil
+	}
+	m.record(id, k)
+	return nil
 }
 
 // settle makes the streams follow a change, and then counts it as applied.

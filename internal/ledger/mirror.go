@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"hash/maphash"
 	"math"
 	"sync"
 	"sync/atomic"
@@ -14,22 +15,54 @@ import (
 // issued within it after a revocation counts as issued before.
 const clockTolerance = time.Minute
 
-// mirror is every revocation that stands, in memory. Readers of credentials that they have seen before, since the last
-// change, take no lock and look nothing up. It has one writer.
+// mirror is every revocation that stands and every credential on record, in memory. Readers of credentials that they have
+// seen before, since the last change, take no lock and look nothing up.
 type mirror struct {
-	// generation rises with every change, so that what was found clean before is looked up again.
+	// generation rises with every change that may concern a credential which was found clean before.
 	generation atomic.Uint64
-	clean      *memo.Memo[*authn.Credential, *atomic.Uint64]
+	// head is the revision of the last act that is known. It never falls.
+	head  atomic.Int64
+	clean *memo.Memo[*authn.Credential, *seen]
+
+	seeds [2]maphash.Seed
 
 	mu       sync.RWMutex
-	standing map[digest]*standing
-	byName   map[string]digest
+	standing map[targetKey]*standing
+	byName   map[string]placed
+	kinds    map[Kind]int // how many stand of each kind: nothing is looked for where there are none
+	entries  map[digest]known
+}
+
+// targetKey is a target in memory: two hashes of it under seeds that nobody outside this process knows, so that nobody can
+// make two targets meet. Where chance does, too much is shut out, never too little.
+type targetKey [2]uint64
+
+// placed says where a revocation stands.
+type placed struct {
+	key  targetKey
+	kind Kind
+}
+
+// keyOf hashes a target, each part after its length, so that no two give the same input. It does not allocate where names
+// are of usual length.
+func (m *mirror) keyOf(kind Kind, name, issuer string) targetKey {
+	var stack [digestBytes]byte
+	input := appendParts(stack[:0], string(kind), name, issuer)
+	return targetKey{maphash.Bytes(m.seeds[0], input), maphash.Bytes(m.seeds[1], input)}
+}
+
+// seen is what is remembered of a credential that was found clean and on record.
+type seen struct {
+	generation atomic.Uint64 // in which it was; 0 is never
+	used       atomic.Int64  // when its use was noted last, in Unix seconds
+	excused    atomic.Int64  // until when it may go without an entry, in Unix seconds
 }
 
 // standing is a revocation as far as it matters to requests. Those of one target form a list.
 type standing struct {
 	name                    string
 	soFar                   bool
+	index                   uint64
 	created                 int64 // Unix seconds, as all times here
 	issuedFrom, issuedUntil int64
 	until                   int64
@@ -37,10 +70,41 @@ type standing struct {
 }
 
 func newMirror() *mirror {
-	return &mirror{
-		clean:    memo.New[*authn.Credential, *atomic.Uint64](),
-		standing: make(map[digest]*standing), byName: make(map[string]digest),
+	m := &mirror{
+		clean:    memo.New[*authn.Credential, *seen](),
+		standing: make(map[targetKey]*standing), byName: make(map[string]placed), kinds: make(map[Kind]int), entries: make(map[digest]known),
+		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 	}
+	m.generation.Store(1)
+	return m
+}
+
+// record takes an entry in.
+func (m *mirror) record(id digest, k known) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if before, there := m.entries[id]; there && before != k {
+		m.generation.Add(1) // it was recorded anew after it was forgotten
+	}
+	m.entries[id] = k
+}
+
+// forget drops an entry.
+func (m *mirror) forget(id digest) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, there := m.entries[id]; there {
+		delete(m.entries, id)
+		m.generation.Add(1)
+	}
+}
+
+// has reports whether a credential is on record.
+func (m *mirror) has(id digest) bool {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	_, there := m.entries[id]
+	return there
 }
 
 // put takes a revocation in. One of its name that was there before is replaced.
@@ -48,13 +112,14 @@ func (m *mirror) put(r *Revocation) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.remove(r.Name)
-	key := digestOf(r.Target.Kind, r.Target.Name, r.Target.Issuer)
+	key := m.keyOf(r.Target.Kind, r.Target.Name, r.Target.Issuer)
 	m.standing[key] = &standing{
-		name: r.Name, soFar: r.Scope == SoFar, created: r.Created.Unix(),
+		name: r.Name, soFar: r.Scope == SoFar, index: r.Index, created: r.Created.Unix(),
 		issuedFrom: unix(r.IssuedFrom, math.MinInt64), issuedUntil: unix(r.IssuedUntil, math.MaxInt64), until: unix(r.Until, math.MaxInt64),
 		next: m.standing[key],
 	}
-	m.byName[r.Name] = key
+	m.byName[r.Name] = placed{key, r.Target.Kind}
+	m.kinds[r.Target.Kind]++
 	m.generation.Add(1)
 }
 
@@ -76,11 +141,13 @@ func (m *mirror) drop(name string) {
 
 // remove takes a revocation off its target's list.
 func (m *mirror) remove(name string) {
-	key, known := m.byName[name]
+	where, known := m.byName[name]
 	if !known {
 		return
 	}
 	delete(m.byName, name)
+	m.kinds[where.kind]--
+	key := where.key
 	var kept *standing
 	for one := m.standing[key]; one != nil; one = one.next {
 		if one.name != name {
@@ -100,68 +167,90 @@ func (m *mirror) remove(name string) {
 func (m *mirror) replace(other *mirror) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.standing, m.byName = other.standing, other.byName
+	m.seeds, m.standing, m.byName, m.kinds, m.entries = other.seeds, other.standing, other.byName, other.kinds, other.entries
+	m.head.Store(max(m.head.Load(), other.head.Load()))
 	m.generation.Add(1)
 }
 
-// find returns the name of a revocation that a credential falls under at the time now; empty if there is none. Of a credential that
-// was found clean before it does not allocate, nor of another whose names are of usual length.
-func (m *mirror) find(cred *authn.Credential, now time.Time) string {
-	generation := m.generation.Load() // before looking, so that a change meanwhile is looked at the next time
-	seen, known := m.clean.Get(cred)
-	if known && seen.Load() == generation {
-		return ""
+// remembered returns what is remembered of a credential, and whether that is still true. It does not allocate.
+func (m *mirror) remembered(cred *authn.Credential) (s *seen, clean bool) {
+	s, there := m.clean.Get(cred)
+	return s, there && s.generation.Load() == m.generation.Load()
+}
+
+// remember notes that a credential was found clean in a generation, which was read before looking.
+func (m *mirror) remember(cred *authn.Credential, s *seen, generation uint64) *seen {
+	if s == nil {
+		s = new(seen)
+		m.clean.Put(cred, s)
 	}
-	if name := m.look(cred, now.Unix()); name != "" {
-		return name
+	s.generation.Store(generation)
+	return s
+}
+
+// finding is what the mirror says of a credential.
+type finding struct {
+	revocation string // the name of one that it falls under; empty if there is none
+	id         digest
+	recorded   bool
+}
+
+// find looks a credential up at the time now. It does not allocate where names are of usual length.
+func (m *mirror) find(cred *authn.Credential, now time.Time) finding {
+	f := finding{id: digestOf(OneCredential, cred.ID.Value, cred.ID.Issuer)}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	var entry known
+	entry, f.recorded = m.entries[f.id]
+	if len(m.standing) == 0 {
+		return f
 	}
-	if !known {
-		seen = new(atomic.Uint64)
-		m.clean.Put(cred, seen)
-	}
-	seen.Store(generation)
-	return ""
+	facts := facts{issued: unix(cred.NotBefore, math.MinInt64), now: now.Unix(), entry: entry, recorded: f.recorded}
+	f.revocation = m.look(cred, facts)
+	return f
+}
+
+// facts are what decides, beside the target, whether a revocation holds.
+type facts struct {
+	issued   int64 // by what the credential says; the least number where it does not
+	now      int64
+	entry    known
+	recorded bool
 }
 
 // look asks for every target that a credential can fall under.
-func (m *mirror) look(cred *authn.Credential, now int64) string {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	if len(m.standing) == 0 {
-		return ""
-	}
-	issued := unix(cred.NotBefore, math.MinInt64)
+func (m *mirror) look(cred *authn.Credential, f facts) string {
 	for _, target := range [...]Target{
 		{Kind: OneCredential, Name: cred.ID.Value, Issuer: cred.ID.Issuer},
 		{Kind: User, Name: cred.Identity.Username},
 		{Kind: Issuer, Name: cred.ID.Issuer},
 		{Kind: AllOfMechanism, Name: string(cred.Mechanism)},
 	} {
-		if name := m.under(target, issued, now); name != "" {
+		if name := m.under(target, f); name != "" {
 			return name
 		}
 	}
 	if cred.Certificate == nil {
 		return ""
 	}
-	for _, target := range [...]Target{
-		{Kind: OneCredential, Name: cred.Certificate.ID},
-		{Kind: OneCertificate, Name: cred.Certificate.Serial, Issuer: cred.Certificate.Issuer},
-	} {
-		if name := m.under(target, issued, now); name != "" {
+	if cred.Certificate.ID != cred.ID.Value { // somebody else's, who vouched
+		if name := m.under(Target{Kind: OneCredential, Name: cred.Certificate.ID}, f); name != "" {
 			return name
 		}
 	}
-	return m.distrusted(cred.Certificate.Chains, issued, now)
+	if name := m.under(Target{Kind: OneCertificate, Name: cred.Certificate.Serial, Issuer: cred.Certificate.Issuer}, f); name != "" {
+		return name
+	}
+	return m.distrusted(cred.Certificate.Chains, f)
 }
 
 // distrusted reports whether every way in which a certificate was verified holds a CA that is shut out: one good way is
 // enough, as CAs are crossed to replace one another.
-func (m *mirror) distrusted(chains [][]string, issued, now int64) (name string) {
+func (m *mirror) distrusted(chains [][]string, f facts) (name string) {
 	for _, chain := range chains {
 		dead := ""
 		for _, authority := range chain {
-			if dead = m.under(Target{Kind: Issuer, Name: authority}, issued, now); dead != "" {
+			if dead = m.under(Target{Kind: Issuer, Name: authority}, f); dead != "" {
 				break
 			}
 		}
@@ -173,37 +262,34 @@ func (m *mirror) distrusted(chains [][]string, issued, now int64) (name string) 
 	return name
 }
 
-// under returns the name of a revocation of target that a credential issued then falls under.
-func (m *mirror) under(target Target, issued, now int64) string {
-	if target.Name == "" {
+// under returns the name of a revocation of target that holds.
+func (m *mirror) under(target Target, f facts) string {
+	if target.Name == "" || m.kinds[target.Kind] == 0 {
 		return ""
 	}
-	for one := m.standing[digestOf(target.Kind, target.Name, target.Issuer)]; one != nil; one = one.next {
-		if one.holds(issued, now) {
+	for one := m.standing[m.keyOf(target.Kind, target.Name, target.Issuer)]; one != nil; one = one.next {
+		if one.holds(f) {
 			return one.name
 		}
 	}
 	return ""
 }
 
-// holds reports whether it shuts out a credential that says it was issued then; the least number stands for one that
-// does not say, which no bound lets go.
-func (s *standing) holds(issued, now int64) bool {
+// holds reports whether it shuts out a credential of its target.
+func (s *standing) holds(f facts) bool {
+	stated := f.issued != math.MinInt64
 	switch {
-	case now >= s.until:
+	case f.now >= s.until:
 		return false
-	case issued == math.MinInt64:
+	case stated && (f.issued < s.issuedFrom || f.issued > s.issuedUntil):
+		return false // no bound lets go one that does not say when it was issued
+	case !s.soFar:
 		return true
-	case issued < s.issuedFrom || issued > s.issuedUntil:
-		return false
+	case f.recorded && f.entry.index() < s.index:
+		return true // it was there before
+	case f.recorded && f.entry.issued():
+		return false // it was not
 	default:
-		return !s.soFar || issued <= s.created+int64(clockTolerance/time.Second)
+		return !stated || f.issued <= s.created+int64(clockTolerance/time.Second)
 	}
-}
-
-// count is how many revocations stand.
-func (m *mirror) count() int {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	return len(m.byName)
 }

@@ -15,9 +15,9 @@ const (
 	beatEvery = 2 * time.Second
 	// silentFor is how long a replica may be silent before it is marked as evicted, by the clock of whoever looks.
 	silentFor = 10 * time.Second
-	// evictedFor is how long the mark must stand before the record goes: longer than a view can be fresh that was proven
-	// before the mark.
-	evictedFor = 2 * freshFor
+	// evictedFor is how long the mark must stand before the record goes: longer than a view that was proven before the mark
+	// can be good for requests, and for open streams. Until then a revoke says that the replica is fenced.
+	evictedFor = streamsFor + freshFor
 	// evictEvery is how often that is looked at.
 	evictEvery = time.Second
 )
@@ -63,7 +63,7 @@ func (l *Ledger) present(ctx context.Context) error {
 	if l.config.Replica == "" {
 		return nil
 	}
-	record, err := l.config.Store.Read(ctx, replicaKey+l.config.Replica)
+	record, err := l.ask(ctx, replicaKey+l.config.Replica)
 	if err != nil {
 		return err
 	}
@@ -112,7 +112,7 @@ func (l *Ledger) announce(ctx context.Context) {
 	// Gone for good: nobody needs to wait for it. What it had open is closed by now.
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), freshFor)
 	defer cancel()
-	_, _ = l.config.Store.Commit(leaving, Transaction{Deletes: []string{key}})
+	_, _ = l.config.Store.Commit(leaving, Transaction{Deletes: []string{key}, Essential: true})
 }
 
 // write writes a replica's record unless somebody else did meanwhile.
@@ -124,7 +124,7 @@ func (l *Ledger) write(ctx context.Context, key string, revision int64, record *
 	limited, cancel := context.WithTimeout(ctx, freshFor)
 	defer cancel()
 	return l.config.Store.Commit(limited, Transaction{
-		Unchanged: []Record{{Key: key, Revision: revision}}, Puts: []Record{{Key: key, Value: value}},
+		Unchanged: []Record{{Key: key, Revision: revision}}, Puts: []Record{{Key: key, Value: value}}, Essential: true,
 	})
 }
 
@@ -165,7 +165,7 @@ func (l *Ledger) evictOne(ctx context.Context, name string, view *replicaView) {
 		limited, cancel := context.WithTimeout(ctx, freshFor)
 		defer cancel()
 		_, _ = l.config.Store.Commit(limited, Transaction{
-			Unchanged: []Record{{Key: key, Revision: view.revision}}, Deletes: []string{key},
+			Unchanged: []Record{{Key: key, Revision: view.revision}}, Deletes: []string{key}, Essential: true,
 		})
 	}
 }

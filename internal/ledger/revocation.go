@@ -168,8 +168,7 @@ func (t *Target) check() error {
 	return nil
 }
 
-// digest is a target in memory. Two targets with one digest would need a collision of SHA-256 cut to 128 bits, and then
-// too much is shut out, never too little.
+// digest names a credential in entries. Two credentials with one digest would need a collision of SHA-256 cut to 128 bits.
 type digest [16]byte
 
 // digestBytes is the length of a target that is digested without an allocation.
@@ -178,12 +177,17 @@ const digestBytes = 512
 // digestOf digests a target, each part after its length, so that no two give the same input.
 func digestOf(kind Kind, name, issuer string) digest {
 	var stack [digestBytes]byte
-	input := stack[:0]
-	for _, part := range [...]string{string(kind), name, issuer} {
-		input = append(binary.BigEndian.AppendUint32(input, uint32(len(part))), part...) //nolint:gosec // far below 4 GiB
-	}
+	input := appendParts(stack[:0], string(kind), name, issuer)
 	sum := sha256.Sum256(input)
 	return digest(sum[:len(digest{})])
+}
+
+// appendParts appends each part after its length.
+func appendParts(to []byte, parts ...string) []byte {
+	for _, part := range parts {
+		to = append(binary.BigEndian.AppendUint32(to, uint32(len(part))), part...) //nolint:gosec // far below 4 GiB
+	}
+	return to
 }
 
 // newName makes the name of a revocation: short enough to be typed, and 50 random bits, for a record that is only written

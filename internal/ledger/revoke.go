@@ -134,7 +134,7 @@ func (l *Ledger) read(ctx context.Context, prefix, name string) (Record, error) 
 	if !isName(name) {
 		return Record{}, ErrNotFound
 	}
-	record, err := l.config.Store.Read(ctx, prefix+name)
+	record, err := l.ask(ctx, prefix+name)
 	if err == nil && record.Value == nil {
 		err = ErrNotFound
 	}
@@ -154,8 +154,9 @@ func (l *Ledger) Get(ctx context.Context, name string) (*Revocation, error) {
 }
 
 // List hands on the revocations that stand, by name, and those that were lifted too if past is set, until each returns false.
-// It returns where to go on, which is empty after the last one; a list that is empty starts at the first.
-func (l *Ledger) List(ctx context.Context, past bool, from string, each func(*Revocation) (more bool)) (next string, err error) {
+// It returns where to go on, which is empty after the last one; a list that is empty starts at the first. revision is that
+// after which a watch goes on, and known after the last one only.
+func (l *Ledger) List(ctx context.Context, past bool, from string, each func(*Revocation) (more bool)) (next string, revision int64, err error) {
 	prefixes := []string{revocationKey}
 	if past {
 		prefixes = append(prefixes, pastKey)
@@ -164,7 +165,7 @@ func (l *Ledger) List(ctx context.Context, past bool, from string, each func(*Re
 		if from != "" && !strings.HasPrefix(from, prefix) {
 			continue // read before
 		}
-		_, err := l.config.Store.List(ctx, prefix, from, func(record Record) error {
+		revision, err = l.config.Store.List(ctx, prefix, from, func(record Record) error {
 			revocation, err := decodeRevocation(strings.TrimPrefix(record.Key, prefix), record.Value)
 			if err != nil {
 				return err
@@ -176,20 +177,21 @@ func (l *Ledger) List(ctx context.Context, past bool, from string, each func(*Re
 			return nil
 		})
 		if errors.Is(err, errEnough) {
-			return next, nil
+			return next, 0, nil
 		}
 		if err != nil {
-			return "", err
+			return "", 0, err
 		}
 		from = ""
 	}
-	return "", nil
+	return "", revision, nil
 }
 
 // errEnough ends a listing before its end.
 var errEnough = errors.New("ledger: enough")
 
-// Matches returns what reports whether a credential falls under r at the time now. It asks nobody.
+// Matches returns what reports whether a credential falls under r at the time now, as far as the credential tells by itself.
+// It asks nobody.
 func (r *Revocation) Matches(now time.Time) func(cred *authn.Credential) bool {
 	alone := newMirror()
 	named := *r
@@ -197,7 +199,7 @@ func (r *Revocation) Matches(now time.Time) func(cred *authn.Credential) bool {
 		named.Name = "this"
 	}
 	alone.put(&named)
-	return func(cred *authn.Credential) bool { return cred != nil && alone.look(cred, now.Unix()) != "" }
+	return func(cred *authn.Credential) bool { return cred != nil && alone.find(cred, now).revocation != "" }
 }
 
 // head is the count of the ledger's order.
@@ -205,21 +207,25 @@ type head struct {
 	Index uint64 `json:"index"`
 }
 
+// count reads how many acts there were, and the record that says so.
+func (l *Ledger) count(ctx context.Context) (fence Record, count uint64, err error) {
+	if fence, err = l.ask(ctx, headKey); err != nil || fence.Value == nil {
+		return fence, 0, err
+	}
+	var now head
+	err = decode(headKey, fence.Value, &now)
+	return fence, now.Index, err
+}
+
 // commit writes what makes returns for the next index, together with the fence. Others may write meanwhile: then it is
 // made anew.
 func (l *Ledger) commit(ctx context.Context, makes func(index uint64) (Transaction, error)) (int64, error) {
 	for {
-		before, err := l.config.Store.Read(ctx, headKey)
+		before, count, err := l.count(ctx)
 		if err != nil {
 			return 0, err
 		}
-		var now head
-		if before.Value != nil {
-			if err := decode(headKey, before.Value, &now); err != nil {
-				return 0, err
-			}
-		}
-		now.Index++
+		now := head{Index: count + 1}
 		t, err := makes(now.Index)
 		if err != nil {
 			return 0, err
@@ -228,9 +234,10 @@ func (l *Ledger) commit(ctx context.Context, makes func(index uint64) (Transacti
 		if err != nil {
 			return 0, fmt.Errorf("ledger: %w", err)
 		}
+		t.Essential = true // a store that is full must not keep anybody from being shut out
 		t.Unchanged = append(t.Unchanged, before)
 		t.Puts = append(t.Puts, Record{Key: headKey, Value: value})
-		revision, err := l.config.Store.Commit(ctx, t)
+		revision, err := l.bring(ctx, t)
 		if !errors.Is(err, ErrConflict) {
 			return revision, err
 		}
@@ -247,9 +254,13 @@ func (l *Ledger) inForce(ctx context.Context, began time.Time, revision int64, n
 	listed := revision
 	if l.config.Replica != "" {
 		var err error
-		if listed, err = l.config.Store.List(ctx, replicaKey, "", func(record Record) error {
-			others[strings.TrimPrefix(record.Key, replicaKey)] = true
-			return nil
+		if err = again(ctx, func(error) bool { return false }, func(ctx context.Context) error {
+			clear(others)
+			listed, err = l.config.Store.List(ctx, replicaKey, "", func(record Record) error {
+				others[strings.TrimPrefix(record.Key, replicaKey)] = true
+				return nil
+			})
+			return err
 		}); err != nil {
 			return nil, err
 		}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // Errors of a Store, for errors.Is.
@@ -13,6 +14,8 @@ var (
 	ErrCompacted = errors.New("the store no longer keeps these changes")
 	// ErrFull: the store takes no more.
 	ErrFull = errors.New("the store is full")
+	// ErrReserved: the space that is left is kept for transactions that are essential. It is an ErrFull, too.
+	ErrReserved = fmt.Errorf("%w: what is left is kept for revocations", ErrFull)
 )
 
 // Record is a key with its value.
@@ -35,6 +38,9 @@ type Transaction struct {
 	Unchanged []Record
 	Puts      []Record // revisions are not looked at
 	Deletes   []string
+	// Essential transactions may use the last of the store's space: revocations, their ends, and what replicas say of
+	// themselves. Others get ErrReserved before it is used up.
+	Essential bool
 }
 
 // Store keeps the ledger's truth. Revisions rise with every transaction. It is safe for concurrent use.

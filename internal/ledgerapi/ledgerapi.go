@@ -50,12 +50,14 @@ type Authorizer interface {
 // Matches reports whether a credential is one of those asked for.
 type Matches = func(cred *authn.Credential) bool
 
-// Config is what an API is made of. Everything is required.
+// Config is what an API is made of. All but Replica is required.
 type Config struct {
 	Ledger     *ledger.Ledger
 	Authorizer Authorizer
 	// Streams describes the open streams whose credential matches, all for nil.
 	Streams func(matches Matches) []gateway.StreamInfo
+	// Replica is this replica's name; empty where there is one only.
+	Replica string
 	// Hub returns the name of the cluster that is asked, under which alone the API answers.
 	Hub func() string
 }
@@ -80,37 +82,80 @@ type exchange struct {
 	caller gateway.Caller
 }
 
+// route is one request that the API knows.
+type route struct {
+	method string
+	access Access
+	serve  func(*exchange)
+}
+
 // ServeLocal implements gateway.Local.
 func (a *API) ServeLocal(w http.ResponseWriter, r *http.Request, caller gateway.Caller) bool {
-	revocations, isRevocations := below(caller.Path, adminapi.RevocationsPath)
-	isStreams := caller.Path == adminapi.StreamsPath
-	if !isRevocations && !isStreams {
+	routes := a.routes(caller.Path)
+	if routes == nil {
 		return false
 	}
 	x := &exchange{w, r, caller}
-	name, subresource, _ := strings.Cut(revocations, "/")
 	switch {
 	case caller.Identity.IsAnonymous():
 		x.fail(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
+		return true
 	case impersonation.IsRequested(r.Header):
 		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "impersonation is not possible here: acts on the ledger are their actor's own")
+		return true
 	case caller.Cluster.Name != a.config.Hub():
 		x.fail(http.StatusNotFound, metav1.StatusReasonNotFound, "the ledger is asked through cluster "+strconv.Quote(a.config.Hub())+", which says who may")
-	case isStreams && r.Method == http.MethodGet:
-		a.authorized(x, Access{Verb: "list", Resource: adminapi.StreamsResource}, a.listStreams)
-	case isRevocations && name == "" && r.Method == http.MethodGet:
-		a.authorized(x, Access{Verb: "list", Resource: adminapi.RevocationsResource}, a.list)
-	case isRevocations && name == "" && r.Method == http.MethodPost:
-		a.authorized(x, Access{Verb: "create", Resource: adminapi.RevocationsResource}, a.revoke)
-	case isRevocations && name != "" && subresource == "" && r.Method == http.MethodGet:
-		a.authorized(x, Access{Verb: "get", Resource: adminapi.RevocationsResource, Name: name}, func(x *exchange) { a.get(x, name) })
-	case isRevocations && name != "" && subresource == adminapi.LiftSubresource && r.Method == http.MethodPost:
-		a.authorized(x, Access{Verb: "create", Resource: adminapi.RevocationsResource, Subresource: adminapi.LiftSubresource, Name: name},
-			func(x *exchange) { a.lift(x, name) })
-	default:
-		x.fail(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the ledger's API does not know this request")
+		return true
 	}
+	for _, one := range routes {
+		if one.method == r.Method {
+			if one.access.Verb == "list" && r.URL.Query().Get("watch") == "true" {
+				one.access.Verb = "watch"
+			}
+			a.authorized(x, one.access, one.serve)
+			return true
+		}
+	}
+	x.fail(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the ledger's API does not know this request")
 	return true
+}
+
+// routes lists what can be done at a path; nil where that is not the API's.
+func (a *API) routes(path string) []route {
+	if rest, ok := below(path, adminapi.RevocationsPath); ok {
+		return a.revocationRoutes(rest)
+	}
+	if name, ok := below(path, adminapi.CredentialsPath); ok {
+		if name != "" {
+			return []route{{http.MethodGet, Access{Verb: "get", Resource: adminapi.CredentialsResource, Name: name}, func(x *exchange) { a.getCredential(x, name) }}}
+		}
+		return []route{
+			{http.MethodGet, Access{Verb: "list", Resource: adminapi.CredentialsResource}, a.listCredentials},
+			{http.MethodPost, Access{Verb: "create", Resource: adminapi.CredentialsResource}, a.importCredentials},
+		}
+	}
+	if path == adminapi.StreamsPath {
+		return []route{{http.MethodGet, Access{Verb: "list", Resource: adminapi.StreamsResource}, a.listStreams}}
+	}
+	return nil
+}
+
+func (a *API) revocationRoutes(rest string) []route {
+	name, subresource, _ := strings.Cut(rest, "/")
+	switch {
+	case name == "":
+		return []route{
+			{http.MethodGet, Access{Verb: "list", Resource: adminapi.RevocationsResource}, a.list},
+			{http.MethodPost, Access{Verb: "create", Resource: adminapi.RevocationsResource}, a.revoke},
+		}
+	case subresource == "":
+		return []route{{http.MethodGet, Access{Verb: "get", Resource: adminapi.RevocationsResource, Name: name}, func(x *exchange) { a.get(x, name) }}}
+	case subresource == adminapi.LiftSubresource:
+		access := Access{Verb: "create", Resource: adminapi.RevocationsResource, Subresource: adminapi.LiftSubresource, Name: name}
+		return []route{{http.MethodPost, access, func(x *exchange) { a.lift(x, name) }}}
+	default:
+		return []route{} // the API's, and nothing can be done there
+	}
 }
 
 // below returns what of path is below a collection, or the collection itself.
@@ -155,9 +200,9 @@ func (x *exchange) fail(code int, reason metav1.StatusReason, message string) {
 // failed answers with the outside of an error of the ledger.
 func (x *exchange) failed(err error) {
 	switch {
-	case errors.Is(err, ledger.ErrInvalid):
+	case errors.Is(err, ledger.ErrInvalid), errors.Is(err, ledger.ErrEntry):
 		x.fail(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, err.Error())
-	case errors.Is(err, ledger.ErrNotFound):
+	case errors.Is(err, ledger.ErrNotFound), errors.Is(err, ledger.ErrNoEntry):
 		x.fail(http.StatusNotFound, metav1.StatusReasonNotFound, err.Error())
 	case errors.Is(err, ledger.ErrLifted):
 		x.fail(http.StatusConflict, metav1.StatusReasonConflict, err.Error())

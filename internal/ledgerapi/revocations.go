@@ -15,8 +15,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ostiary/ostiary/internal/adminapi"
-	"github.com/ostiary/ostiary/internal/authn"
-	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/ledger"
 )
 
@@ -53,7 +51,7 @@ func (a *API) revoke(x *exchange) {
 		}
 	}
 	if dryRun {
-		x.answerRevocations(http.StatusOK, list, isList, nil, a.wouldCut(list, now))
+		x.answerRevocations(http.StatusOK, list, isList, nil, a.everyStream(x.r.Context(), &streamQuery{Under: list}).Items)
 		return
 	}
 	// What has begun is brought to its end, also where the client went away.
@@ -139,12 +137,7 @@ func targetFromAPI(written *adminapi.Target) (ledger.Target, error) {
 		all = append(all, ledger.Target{Kind: ledger.OneCredential, Name: c.ID, Issuer: c.Issuer})
 	}
 	if c := written.Certificate; c != nil {
-		// However it was copied: 0x, colons, capitals, leading zeros.
-		serial := strings.TrimLeft(strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(c.Serial), "0x"), ":", "")), "0")
-		if serial == "" && c.Serial != "" {
-			serial = "0"
-		}
-		all = append(all, ledger.Target{Kind: ledger.OneCertificate, Name: serial, Issuer: c.Issuer})
+		all = append(all, ledger.Target{Kind: ledger.OneCertificate, Name: canonicalSerial(c.Serial), Issuer: c.Issuer})
 	}
 	for kind, name := range map[ledger.Kind]string{ledger.User: written.User, ledger.Issuer: written.Issuer, ledger.AllOfMechanism: written.Mechanism} {
 		if name != "" {
@@ -155,6 +148,15 @@ func targetFromAPI(written *adminapi.Target) (ledger.Target, error) {
 		return ledger.Target{}, errors.New("spec.target: set exactly one of credential, certificate, user, issuer, mechanism")
 	}
 	return all[0], nil
+}
+
+// canonicalSerial is a serial number however it was copied: with 0x, colons, capitals, leading zeros.
+func canonicalSerial(written string) string {
+	serial := strings.TrimLeft(strings.ReplaceAll(strings.TrimPrefix(strings.ToLower(written), "0x"), ":", ""), "0")
+	if serial == "" && written != "" {
+		return "0"
+	}
+	return serial
 }
 
 // toAPI turns a revocation into its written form.
@@ -219,13 +221,6 @@ func (x *exchange) answerRevocations(code int, list []*ledger.Revocation, isList
 	x.answer(code, answer.Items[0])
 }
 
-// wouldCut lists the streams that revocations would cut.
-func (a *API) wouldCut(list []*ledger.Revocation, now time.Time) []adminapi.Stream {
-	return streamsToAPI(a.config.Streams(func(cred *authn.Credential) bool {
-		return slices.ContainsFunc(list, func(one *ledger.Revocation) bool { return one.Matches(now)(cred) })
-	}))
-}
-
 // lift ends a revocation.
 func (a *API) lift(x *exchange, name string) {
 	var written adminapi.Lift
@@ -262,21 +257,22 @@ func (a *API) get(x *exchange, name string) {
 // list answers with a page of revocations.
 func (a *API) list(x *exchange) {
 	query := x.r.URL.Query()
-	limit := pageSize
-	if text := query.Get("limit"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 || n > maxItems {
-			x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, fmt.Sprintf("limit: want a number from 1 to %d", maxItems))
-			return
-		}
-		limit = n
+	user, mechanism := query.Get("user"), query.Get("mechanism")
+	if query.Get("watch") == "true" {
+		a.watch(x, a.config.Ledger.FollowRevocations, func(event ledger.Event) any { return a.revocationEvent(x, event, user, mechanism) })
+		return
+	}
+	limit, err := limitOf(query)
+	if err != nil {
+		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		return
 	}
 	now, past := time.Now(), query.Get("past") == "true"
 	answer := adminapi.RevocationList{TypeMeta: adminapi.TypeOf(adminapi.RevocationListKind), Items: []adminapi.Revocation{}}
-	var err error
-	answer.Metadata.Continue, err = a.config.Ledger.List(x.r.Context(), past, query.Get("continue"), func(r *ledger.Revocation) bool {
+	revision := int64(0)
+	answer.Metadata.Continue, revision, err = a.config.Ledger.List(x.r.Context(), past, query.Get("continue"), func(r *ledger.Revocation) bool {
 		one := toAPI(r, now)
-		if selected(&one, query.Get("user"), query.Get("mechanism")) {
+		if selected(&one, user, mechanism) {
 			answer.Items = append(answer.Items, one)
 		}
 		return len(answer.Items) < limit
@@ -285,43 +281,28 @@ func (a *API) list(x *exchange) {
 		x.failed(err)
 		return
 	}
+	answer.Metadata.ResourceVersion = versionText(revision)
 	x.answer(http.StatusOK, answer)
+}
+
+// revocationEvent is what a watch shows of a change: one that was lifted as it is on record now.
+func (a *API) revocationEvent(x *exchange, event ledger.Event, user, mechanism string) any {
+	if event.Gone {
+		lifted, err := a.config.Ledger.Lifted(x.r.Context(), event.Name)
+		if err != nil {
+			return &adminapi.Revocation{TypeMeta: adminapi.TypeOf(adminapi.RevocationKind), Metadata: adminapi.ObjectMeta{Name: event.Name}}
+		}
+		event.Revocation = lifted
+	}
+	if one := toAPI(event.Revocation, time.Now()); selected(&one, user, mechanism) {
+		return &one
+	}
+	return nil
 }
 
 // selected reports whether a revocation is one of those asked for; empty asks for all.
 func selected(r *adminapi.Revocation, user, mechanism string) bool {
 	return (user == "" || r.Spec.Target.User == user) && (mechanism == "" || r.Spec.Target.Mechanism == mechanism)
-}
-
-// listStreams answers with the streams that are open at this replica.
-func (a *API) listStreams(x *exchange) {
-	user := x.r.URL.Query().Get("user")
-	items := streamsToAPI(a.config.Streams(func(cred *authn.Credential) bool { return user == "" || cred.Identity.Username == user }))
-	x.answer(http.StatusOK, adminapi.StreamList{TypeMeta: adminapi.TypeOf(adminapi.StreamListKind), Items: items})
-}
-
-// streamsToAPI turns streams into their written form, the oldest first.
-func streamsToAPI(streams []gateway.StreamInfo) []adminapi.Stream {
-	all := make([]adminapi.Stream, 0, len(streams))
-	for i := range streams {
-		one := &streams[i]
-		resource := one.Resource
-		if one.Subresource != "" {
-			resource += "/" + one.Subresource
-		}
-		all = append(all, adminapi.Stream{
-			RequestID: one.RequestID, Since: one.Began, Source: one.Source, Cluster: one.Cluster, Username: one.Username, ActingAs: one.ActingAs,
-			Mechanism: string(one.Mechanism), CredentialID: one.CredentialID.Value, Issuer: one.CredentialID.Issuer,
-			Verb: one.Verb, APIGroup: one.APIGroup, Resource: resource, Namespace: one.Namespace, Name: one.Name, Path: one.Path,
-		})
-	}
-	slices.SortFunc(all, func(a, b adminapi.Stream) int {
-		if c := a.Since.Compare(b.Since); c != 0 {
-			return c
-		}
-		return strings.Compare(a.RequestID, b.RequestID)
-	})
-	return all
 }
 
 // kindOf is the kind that an object says; what is no object has none.

@@ -18,6 +18,7 @@ import (
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/ledger/sealedstore"
 	"github.com/ostiary/ostiary/internal/policy"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 	"github.com/ostiary/ostiary/internal/tokenrequest"
@@ -45,13 +46,13 @@ type generation struct {
 }
 
 // build makes a generation. Either all of it is good or nothing changes; every mistake is reported at once. life bounds
-// the background work of its parts; judge is nil where there is no ledger.
-func build(life context.Context, checked *config.Checked, previous *generation, judge policy.Ledger, logger *slog.Logger) (*generation, error) {
-	clusters, err := upstreams(life, checked.Clusters, previous, logger)
+// the background work of its parts; kept is nil where there is no ledger.
+func build(life context.Context, checked *config.Checked, previous *generation, kept *keeper, logger *slog.Logger) (*generation, error) {
+	clusters, err := upstreams(life, checked.Clusters, previous, kept.witness(checked.Ledger), logger)
 	mistakes := []error{err}
 	a := &assembly{
 		ctx: life, checked: checked, previous: previous, logger: logger,
-		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules), Uses: usesOf(previous), Ledger: judge},
+		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules), Uses: usesOf(previous), Ledger: kept.judge()},
 	}
 	for i := range checked.Clusters {
 		cluster := &checked.Clusters[i]
@@ -183,6 +184,11 @@ func callersHint(checked *config.CheckedTokenReview) *x509.CertPool {
 
 // Validate checks what package config leaves to the mechanisms, without starting anything that outlives the call.
 func Validate(ctx context.Context, checked *config.Checked, logger *slog.Logger) error {
+	if checked.Ledger != nil {
+		if _, err := sealedstore.ParseKeyFile(checked.Ledger.KeyFile, []byte(checked.Ledger.Key.Reveal())); err != nil {
+			return fmt.Errorf("ledger.keyFile: %w", err)
+		}
+	}
 	life, end := context.WithCancel(ctx)
 	defer end()
 	g, err := build(life, checked, nil, nil, logger)

@@ -2,10 +2,14 @@ package server
 
 import (
 	"context"
+	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -16,8 +20,10 @@ import (
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledger/sealedstore"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
 	"github.com/ostiary/ostiary/internal/policy"
+	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
 
 const (
@@ -26,33 +32,124 @@ const (
 	reviewEvery = time.Second
 	// authorizeTimeout bounds the question to the cluster who may use the ledger.
 	authorizeTimeout = 10 * time.Second
+	// maxHostname bounds the part of a replica's name that is for people: a DNS label.
+	maxHostname = 63
+	// replicaRandom is how many characters of a replica's name tell it from all others, 5 bits each.
+	replicaRandom = 10
 )
 
 // keeper is the ledger with its store. A nil keeper knows no revocations.
 type keeper struct {
-	ledger *ledger.Ledger
-	store  *etcdstore.Store
-	stop   func() error
+	checked *config.CheckedLedger // what the store is reached by
+	ledger  *ledger.Ledger
+	store   *etcdstore.Store
+	sealed  *sealedstore.Store
+	logger  *slog.Logger
+	api     *ledgerapi.API // nil until it is made
+	replica string
+	stop    func() error
 }
 
 // openLedger opens the store. It returns nil where the configuration has no ledger.
 func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 	if checked == nil {
-		s.logger.Warn("there is no ledger: no credential and nobody can be shut out before their time; write ledger.embedded.directory")
+		s.logger.Warn("there is no ledger: no credential and nobody can be shut out before their time; write ledger.embedded or ledger.etcd")
 		return nil, nil //nolint:nilnil // a nil keeper is the one that knows nothing
 	}
-	store, err := etcdstore.Embedded(checked.Directory)
+	key, err := sealedstore.ParseKeyFile(checked.KeyFile, []byte(checked.Key.Reveal()))
 	if err != nil {
-		return nil, fmt.Errorf("ledger.embedded.directory: %w", err)
+		return nil, fmt.Errorf("ledger.keyFile: %w", err)
 	}
-	k := &keeper{store: store}
-	if k.ledger, err = ledger.New(ledger.Config{
-		Store: store, Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
-	}); err != nil {
-		store.Close()
+	k := &keeper{checked: checked, logger: s.logger}
+	config := ledger.Config{
+		Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
+		Strict: checked.Strict, Retention: checked.Retention, BreakGlass: checked.BreakGlass,
+	}
+	if checked.Etcd == nil {
+		if k.store, err = etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {
+			return nil, fmt.Errorf("ledger.embedded.directory: %w", err)
+		}
+	} else {
+		config.Replica = replicaName()
+		k.replica = config.Replica
+		if k.store, err = etcdstore.External(s.life, etcdstore.ExternalConfig{
+			Endpoints: checked.Etcd.Endpoints, TLS: etcdTLS(checked.Etcd), Prefix: checked.Etcd.Prefix, Logger: s.logger,
+		}); err != nil {
+			return nil, fmt.Errorf("ledger.etcd: %w", err)
+		}
+	}
+	config.Answer = func(question []byte) []byte { return k.api.Answer(question) } // made before Run is called
+	k.sealed = sealedstore.New(k.store, key)
+	if checked.Etcd == nil {
+		// What is in this process answers, so that what is wrong with the key is a mistake to be told of at once.
+		if err := k.sealed.Open(s.life); err != nil {
+			k.store.Close()
+			return nil, fmt.Errorf("ledger.keyFile: %w", err)
+		}
+	}
+	config.Store, config.Names = k.sealed, k.sealed
+	if k.ledger, err = ledger.New(config); err != nil {
+		k.store.Close()
 		return nil, err
 	}
 	return k, nil
+}
+
+// etcdTLS is how an etcd cluster is reached.
+func etcdTLS(checked *config.CheckedEtcd) *tls.Config {
+	return tlspolicy.Client(checked.Authorities.Pool(), "", &checked.Pair.Certificate)
+}
+
+// replicaName makes a name for this process that no other has or had: it shows the machine to people, and the rest is random.
+func replicaName() string {
+	host, _ := os.Hostname() // people can do without
+	host = strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return -1
+	}, strings.ToLower(host))
+	return host[:min(len(host), maxHostname)] + "-" + strings.ToLower(rand.Text()[:replicaRandom])
+}
+
+// renew takes over certificates that have changed, and sees that a key that has changed opens the ledger at the next start.
+// Nothing else of a ledger changes without a restart.
+func (k *keeper) renew(ctx context.Context, checked *config.CheckedLedger) error {
+	if k == nil || checked == nil {
+		return nil
+	}
+	if checked.Key != k.checked.Key {
+		key, err := sealedstore.ParseKeyFile(checked.KeyFile, []byte(checked.Key.Reveal()))
+		if err == nil {
+			err = k.sealed.Check(ctx, key)
+		}
+		if err != nil {
+			return fmt.Errorf("ledger.keyFile: %w; the seed is wrapped by another key with ostiary store rewrap", err)
+		}
+	}
+	if checked.Etcd == nil || k.checked.Etcd == nil ||
+		checked.Etcd.Pair.Digest == k.checked.Etcd.Pair.Digest && checked.Etcd.Authorities.Digest == k.checked.Etcd.Authorities.Digest {
+		k.checked = checked
+		return nil
+	}
+	if err := k.store.UseTLS(etcdTLS(checked.Etcd)); err != nil {
+		return fmt.Errorf("ledger.etcd: %w", err)
+	}
+	k.checked = checked
+	return nil
+}
+
+// failed waits until the store has ended for good, and says why, or until ctx ends.
+func (k *keeper) failed(ctx context.Context) error {
+	if k == nil {
+		return nil
+	}
+	select {
+	case <-ctx.Done():
+		return nil
+	case err := <-k.store.Failed():
+		return err
+	}
 }
 
 // run follows the store until close is called.
@@ -88,12 +185,32 @@ func (k *keeper) judge() policy.Ledger {
 	return k.ledger
 }
 
+// witness is who sees what clusters issue; nil where there is no ledger.
+func (k *keeper) witness(checked *config.CheckedLedger) *witness {
+	if k == nil {
+		return nil
+	}
+	return &witness{ledger: k.ledger, logger: k.logger, strict: checked.Strict[identity.TokenRequest], signed: checked.CertificateSigningRequests}
+}
+
+// recorder is the same, for the gate.
+func (k *keeper) recorder(checked *config.CheckedLedger) gateway.Recorder {
+	if k == nil {
+		return nil
+	}
+	return k.witness(checked)
+}
+
 // ready returns an error while nobody can be judged.
 func (k *keeper) ready() error {
 	if k == nil {
 		return nil
 	}
-	return k.ledger.Ready()
+	err := k.ledger.Ready()
+	if err == nil {
+		return nil
+	}
+	return errors.Join(err, k.store.Ready())
 }
 
 // review judges open streams anew, and counts those that fell by revocation.
@@ -136,11 +253,13 @@ func (l locals) ServeLocal(w http.ResponseWriter, r *http.Request, caller gatewa
 
 // ledgerAPI answers for the ledger. The gate is made after it.
 func (s *Server) ledgerAPI() (gateway.Local, error) {
-	return ledgerapi.New(ledgerapi.Config{
-		Ledger: s.keeper.ledger, Authorizer: hub{s},
+	var err error
+	s.keeper.api, err = ledgerapi.New(ledgerapi.Config{
+		Ledger: s.keeper.ledger, Authorizer: hub{s}, Replica: s.keeper.replica,
 		Streams: func(matches ledgerapi.Matches) []gateway.StreamInfo { return s.gate.Streams(matches) },
 		Hub:     func() string { return s.current.Load().clusters[0].gateway.Name },
 	})
+	return s.keeper.api, err
 }
 
 // hub asks the first cluster who may use the ledger.

@@ -70,7 +70,7 @@ func (s *Server) waitForChange(ctx context.Context, files *filewatch.Watcher, re
 }
 
 // errRestart refuses changes that only a restart can bring into force.
-var errRestart = errors.New("listen.address, listen.limits.streamsPerConnection, listen.limits.headerBytes, listen.drainTimeout, admin, ledger, tokenReview.address and tracing take effect at a restart only; restart the server or undo the change")
+var errRestart = errors.New("listen.address, listen.limits.streamsPerConnection, listen.limits.headerBytes, listen.drainTimeout, admin, ledger (but for its certificates), tokenReview.address and tracing take effect at a restart only; restart the server or undo the change")
 
 // reload reads the configuration and puts it in force, if it is good and differs. It returns the files to watch.
 func (s *Server) reload(ctx, life context.Context) ([]string, error) {
@@ -88,11 +88,15 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 	if needsRestart(now.checked, checked) {
 		return checked.Files(), errRestart
 	}
-	next, err := build(life, checked, now, s.keeper.judge(), s.logger)
+	next, err := build(life, checked, now, s.keeper, s.logger)
 	if err != nil {
 		return checked.Files(), err
 	}
 	if err := next.awaitKeys(ctx, now); err != nil {
+		next.close(now)
+		return checked.Files(), err
+	}
+	if err := s.keeper.renew(ctx, checked.Ledger); err != nil { //nolint:contextcheck // connections live as long as the store
 		next.close(now)
 		return checked.Files(), err
 	}

@@ -102,7 +102,7 @@ func Run(ctx context.Context, options Options) error {
 		return err
 	}
 	defer s.keeper.close()
-	first, err := build(life, checked, nil, s.keeper.judge(), s.logger)
+	first, err := build(life, checked, nil, s.keeper, s.logger)
 	if err != nil {
 		return err
 	}
@@ -116,7 +116,7 @@ func Run(ctx context.Context, options Options) error {
 	}
 	if s.gate, err = gateway.New(gateway.Config{
 		State: first.state, Sink: accesslog.Sinks{s.accesses, s.metrics}, Logger: s.logger,
-		Local: local, Instrument: s.tracing.Transport,
+		Local: local, Recorder: s.keeper.recorder(checked.Ledger), Instrument: s.tracing.Transport,
 	}); err != nil {
 		return err
 	}
@@ -154,6 +154,7 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 	group.Go(asked.serve)
 	group.Go(func() error { return s.watch(ctx, life) })
 	group.Go(func() error { return s.probes.run(ctx) })
+	group.Go(func() error { return s.keeper.failed(ctx) })
 	group.Go(func() error {
 		// Probes are answered while the gate drains, so that it is seen to do so.
 		defer admin.close()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	bootstrapapi "k8s.io/cluster-bootstrap/token/api"
 
@@ -57,7 +58,7 @@ type upstream struct {
 }
 
 // upstreams connects the configured clusters; those that did not change are taken over with their open connections.
-func upstreams(life context.Context, clusters []config.CheckedCluster, previous *generation, logger *slog.Logger) ([]*upstream, error) {
+func upstreams(life context.Context, clusters []config.CheckedCluster, previous *generation, sees *witness, logger *slog.Logger) ([]*upstream, error) {
 	var all []*upstream
 	var mistakes []error
 	for i := range clusters {
@@ -66,7 +67,7 @@ func upstreams(life context.Context, clusters []config.CheckedCluster, previous 
 			all = append(all, same)
 			continue
 		}
-		one, err := newUpstream(life, cluster, logger.With(slog.String("cluster", cluster.Name)))
+		one, err := newUpstream(life, cluster, sees, logger.With(slog.String("cluster", cluster.Name)))
 		if err != nil {
 			mistakes = append(mistakes, fmt.Errorf("clusters[%d]: %w", i, err))
 			continue
@@ -91,11 +92,11 @@ func (g *generation) upstream(cluster *config.CheckedCluster) *upstream {
 
 // newUpstream makes the connections of one cluster, in its identity mode, and the gate's own account there.
 // life bounds what it does in the background.
-func newUpstream(life context.Context, cluster *config.CheckedCluster, logger *slog.Logger) (*upstream, error) {
+func newUpstream(life context.Context, cluster *config.CheckedCluster, sees *witness, logger *slog.Logger) (*upstream, error) {
 	one := &upstream{digest: cluster.Digest}
 	life, end := context.WithCancel(life)
 	one.closers = append(one.closers, end)
-	if err := one.connect(life, cluster, logger); err != nil {
+	if err := one.connect(life, cluster, sees, logger); err != nil {
 		one.close()
 		return nil, err
 	}
@@ -103,12 +104,13 @@ func newUpstream(life context.Context, cluster *config.CheckedCluster, logger *s
 }
 
 // connect makes the gate's own account, then the way for callers.
-func (u *upstream) connect(life context.Context, cluster *config.CheckedCluster, logger *slog.Logger) (err error) {
+func (u *upstream) connect(life context.Context, cluster *config.CheckedCluster, sees *witness, logger *slog.Logger) (err error) {
 	if cluster.Access != nil {
 		if u.access, err = newAccess(cluster, cluster.Access); err != nil {
 			return fmt.Errorf("access: %w", err)
 		}
 		u.closers = append(u.closers, u.access.Close)
+		sees.watch(life, u.access, cluster.Name)
 	}
 	if accounts := cluster.ServiceAccounts; accounts != nil {
 		if accounts.KeysFromCluster {
@@ -118,7 +120,12 @@ func (u *upstream) connect(life context.Context, cluster *config.CheckedCluster,
 		}
 	}
 	if cluster.BootstrapTokens && u.access != nil {
-		u.bootstrap = &bootstrapSecrets{kubeapi.WatchSecrets(life, u.access, metav1.NamespaceSystem, bootstrapapi.SecretTypeBootstrapToken, bootstraptoken.FromSecret)}
+		u.bootstrap = &bootstrapSecrets{kubeapi.WatchSecrets(life, u.access, metav1.NamespaceSystem, bootstrapapi.SecretTypeBootstrapToken,
+			func(found *corev1.Secret) *bootstraptoken.Record {
+				record := bootstraptoken.FromSecret(found)
+				sees.bootstrap(life, record.Credential(), cluster.Name)
+				return record
+			})}
 	}
 	switch {
 	case cluster.RequestHeader != nil:

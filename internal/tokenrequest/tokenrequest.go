@@ -45,8 +45,8 @@ type Issued struct {
 	ID, Issuer string
 	// Subject is the ServiceAccount's user name.
 	Subject string
-	// Expires is when the token ends.
-	Expires time.Time
+	// IssuedAt is when it was issued, by the cluster's clock; zero where the token does not say. Expires is when it ends.
+	IssuedAt, Expires time.Time
 }
 
 // Limiter bounds lifetimes. Make one with New. It is immutable.
@@ -191,6 +191,9 @@ func (l *Limiter) issued(token string) (*Issued, error) {
 		return nil, ErrUnreadable
 	}
 	issued := &Issued{ID: "JTI=" + claims.ID, Issuer: claims.Issuer, Subject: claims.Subject, Expires: time.Unix(claims.Expires, 0).UTC()}
+	if claims.IssuedAt != 0 {
+		issued.IssuedAt = time.Unix(claims.IssuedAt, 0).UTC()
+	}
 	if l.longest > 0 && (claims.IssuedAt == 0 || time.Duration(claims.Expires-claims.IssuedAt) > l.longest/time.Second) {
 		return issued, ErrTooLong
 	}

@@ -32,6 +32,7 @@ func run(ctx context.Context) error {
 	requests := flag.Int("requests", 4000, "requests in one round")
 	users := flag.Int("users", 1000, "how many different people call")
 	watches := flag.Int("watches", 1000, "idle watches to hold open for the memory figure")
+	records := flag.Int("records", 100_000, "how many credentials are on record, and how many shut out, in the ledger that is compared with an empty one; 0 compares none")
 	flag.Parse()
 	switch *role {
 	case "server":
@@ -41,7 +42,7 @@ func run(ctx context.Context) error {
 	case "plain":
 		return servePlain(ctx, *dir, *upstream)
 	case "":
-		return measure(ctx, settings{rounds: *rounds, requests: *requests, users: *users, watches: *watches})
+		return measure(ctx, settings{rounds: *rounds, requests: *requests, users: *users, watches: *watches, records: *records})
 	default:
 		return fmt.Errorf("unknown role %q", *role)
 	}

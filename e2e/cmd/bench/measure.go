@@ -21,7 +21,7 @@ import (
 )
 
 // settings say how much is measured.
-type settings struct{ rounds, requests, users, watches int }
+type settings struct{ rounds, requests, users, watches, records int }
 
 // workers is how many requests are under way at a time; enough to keep two cores busy.
 const workers = 16
@@ -37,6 +37,7 @@ type result struct {
 type load struct {
 	protocol string // "HTTP/1.1" or "HTTP/2"
 	auth     string // "jwt", "certificate", or "review" for an API server that asks about a token
+	ledger   bool   // compares a gate whose ledger is full with one whose ledger is empty
 }
 
 // review is the load of an API server that asks.
@@ -44,7 +45,10 @@ const review = "review"
 
 // compared are the baseline and the gate for a load.
 func (b *bed) compared(l load) []proxy {
-	if l.auth == review {
+	switch {
+	case l.ledger:
+		return []proxy{b.empty, b.full}
+	case l.auth == review:
 		return []proxy{b.handler, b.reviewer}
 	}
 	return []proxy{b.plain, b.gate}
@@ -52,14 +56,21 @@ func (b *bed) compared(l load) []proxy {
 
 // measure runs every load against both proxies in turn, and prints what it found.
 func measure(ctx context.Context, s settings) error {
-	b, err := newBed(ctx, s.users)
+	b, err := newBed(ctx, s.users, s.records)
 	if err != nil {
 		return err
 	}
 	defer b.stop()
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintf(out, "load\tproxy\tCPU/request\trequests/s\tp50\tp99\t\n")
-	for _, l := range []load{{"HTTP/1.1", "jwt"}, {"HTTP/1.1", "certificate"}, {"HTTP/2", "jwt"}, {"HTTP/2", "certificate"}, {"HTTP/2", review}} {
+	loads := []load{
+		{protocol: "HTTP/1.1", auth: "jwt"}, {protocol: "HTTP/1.1", auth: "certificate"}, {protocol: "HTTP/2", auth: "jwt"},
+		{protocol: "HTTP/2", auth: "certificate"}, {protocol: "HTTP/2", auth: review},
+	}
+	if s.records > 0 {
+		loads = append(loads, load{protocol: "HTTP/1.1", auth: "jwt", ledger: true}, load{protocol: "HTTP/1.1", auth: "certificate", ledger: true})
+	}
+	for _, l := range loads {
 		var all [2][]result
 		for round := range s.rounds + 1 {
 			for i, p := range b.compared(l) {
@@ -73,8 +84,8 @@ func measure(ctx context.Context, s settings) error {
 			}
 		}
 		plain, gate := median(all[0]), median(all[1])
-		row(out, l, "plain", plain)
-		row(out, l, "ostiary", gate)
+		row(out, l, b.compared(l)[0].name, plain)
+		row(out, l, b.compared(l)[1].name, gate)
 		_, _ = fmt.Fprintf(out, "\tratio\t%.2f\t%.2f\t%.2f\t%.2f\t\n", ratio(gate.cpu, plain.cpu), gate.rate/plain.rate,
 			ratio(percentile(gate.latencies, 50), percentile(plain.latencies, 50)), ratio(percentile(gate.latencies, 99), percentile(plain.latencies, 99)))
 	}
@@ -244,7 +255,7 @@ func (b *bed) idleWatches(ctx context.Context, p proxy, n int) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	l := load{"HTTP/2", "jwt"}
+	l := load{protocol: "HTTP/2", auth: "jwt"}
 	client, err := b.client(p, l, 0)
 	if err != nil {
 		return 0, err

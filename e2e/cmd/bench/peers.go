@@ -39,6 +39,11 @@ func serveBackend(ctx context.Context, dir string) error {
 	object := []byte(`{"kind":"Pod","apiVersion":"v1","metadata":{"annotations":{"x":"` + strings.Repeat("x", answerBytes) + `"}}}`)
 	return serve(ctx, dir, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
+		if strings.HasSuffix(r.URL.Path, "/subjectaccessreviews") { // whoever fills the ledger may
+			w.WriteHeader(http.StatusCreated)
+			_, _ = io.WriteString(w, `{"kind":"SubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":true}}`)
+			return
+		}
 		if r.URL.Query().Get("watch") == "" {
 			_, _ = w.Write(object)
 			return

@@ -29,6 +29,9 @@ type proxy struct {
 type bed struct {
 	dir         string
 	plain, gate proxy
+	// empty and full are gates with a ledger that holds nothing and a million of each.
+	empty, full proxy
+	account     string // a kubeconfig, for the gates' questions who may fill the ledger
 	// handler and reviewer answer TokenReviews; the latter is a gate. caller is who asks.
 	handler, reviewer proxy
 	caller            tls.Certificate
@@ -38,7 +41,7 @@ type bed struct {
 }
 
 // newBed starts the server behind, the plain proxy and the gate, and makes everybody's credentials.
-func newBed(ctx context.Context, users int) (_ *bed, err error) {
+func newBed(ctx context.Context, users, records int) (_ *bed, err error) {
 	paths, err := binaries.Builder{Progress: os.Stderr}.Build(ctx, binaries.Ostiary)
 	if err != nil {
 		return nil, err
@@ -72,8 +75,13 @@ func newBed(ctx context.Context, users int) (_ *bed, err error) {
 	if b.plain, err = role(ctx, "plain", dir, server.url); err != nil {
 		return nil, err
 	}
-	if b.gate, err = b.startGate(ctx, paths[binaries.Ostiary], server.url, configuration); err != nil {
+	if b.gate, _, err = b.startGate(ctx, paths[binaries.Ostiary], "ostiary", server.url, configuration, nil); err != nil {
 		return nil, err
+	}
+	if records > 0 {
+		if err := b.startLedgers(ctx, paths[binaries.Ostiary], server.url, configuration, records); err != nil {
+			return nil, err
+		}
 	}
 	if b.handler, err = role(ctx, "reviews", dir, ""); err != nil {
 		return nil, err
@@ -145,14 +153,18 @@ func (b *bed) mint(ctx context.Context, users int) (gate.Object, error) {
 }
 
 // startGate runs Ostiary with everything on: both mechanisms with every policy, group rules, access log, metrics.
-func (b *bed) startGate(ctx context.Context, path, server string, authentication gate.Object) (proxy, error) {
+func (b *bed) startGate(ctx context.Context, path, name, server string, authentication, ledger gate.Object) (_ proxy, stop func() error, err error) {
 	file := func(name string) string { return filepath.Join(b.dir, name) }
 	policy := func(mechanism gate.Object) gate.Object {
 		mechanism["allowedNetworks"] = []string{"127.0.0.0/8", "::1/128"}
 		mechanism["maxLifetime"] = "48h"
 		return mechanism
 	}
-	g, err := gate.Start(ctx, gate.Options{Ostiary: path, Dir: b.dir, Config: gate.Object{
+	dir := file(name)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return proxy{}, nil, err
+	}
+	config := gate.Object{
 		"listen": gate.Object{"limits": gate.Object{"streamsPerConnection": streams}},
 		"clusters": []any{gate.Object{
 			"name": "bench", "server": server, "certificateAuthorityFile": file(caFile),
@@ -165,12 +177,17 @@ func (b *bed) startGate(ctx context.Context, path, server string, authentication
 		"groupRules": []any{gate.Object{
 			"name": "on-call", "match": gate.Object{"users": []string{"user-1*", "oidc:user-1*"}}, "add": []string{"on-call"},
 		}},
-	}})
+	}
+	if ledger != nil {
+		config["ledger"] = ledger
+		config["clusters"].([]any)[0].(gate.Object)["access"] = gate.Object{"kubeconfig": b.account} //nolint:forcetypeassert // made above
+	}
+	g, err := gate.Start(ctx, gate.Options{Ostiary: path, Dir: dir, Config: config})
 	if err != nil {
-		return proxy{}, err
+		return proxy{}, nil, err
 	}
 	context.AfterFunc(ctx, func() { _ = g.Kill() })
-	return proxy{name: "ostiary", url: g.URL, ca: g.CA, pid: g.Process.PID()}, nil
+	return proxy{name: name, url: g.URL, ca: g.CA, pid: g.Process.PID()}, g.Stop, nil
 }
 
 // startReviewer runs Ostiary as an API server's webhook, with policy, group rules, access log and metrics.

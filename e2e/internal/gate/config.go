@@ -34,6 +34,9 @@ func cluster(plane *controlplane.ControlPlane, name string, identity Object) Obj
 // KeyPair is two files as the configuration names them.
 func KeyPair(files pki.Files) Object { return Object{"certFile": files.Cert, "keyFile": files.Key} }
 
+// ledgerKey is the key of a gate's ledger in its folder. Replicas of one ledger need one key, which their tests name.
+const ledgerKey = "ledger.key"
+
 // complete fills in what every configuration here needs and the test has no word on: free ports, the server's
 // certificate, a file for the access log.
 func complete(config Object, serving pki.Files, accessLog string) Object {
@@ -48,6 +51,11 @@ func complete(config Object, serving pki.Files, accessLog string) Object {
 		maps.Copy(listen, written)
 	}
 	full["listen"] = listen
+	if written, ok := full["ledger"].(Object); ok {
+		ledger := Object{"keyFile": ledgerKey}
+		maps.Copy(ledger, written)
+		full["ledger"] = ledger
+	}
 	if written, ok := full["tokenReview"].(Object); ok {
 		reviews := Object{"address": "127.0.0.1:0", "tls": KeyPair(serving)}
 		maps.Copy(reviews, written)

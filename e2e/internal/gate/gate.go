@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -41,8 +43,18 @@ type Options struct {
 	Dir string
 	// Env is added to the environment, as NAME=value.
 	Env []string
+	// Host is the machine that it runs on; nil means this one.
+	Host Host
 	// NotReady starts the gate without waiting for it to be ready: its listeners are there.
 	NotReady bool
+}
+
+// Host is a machine: see package network.
+type Host interface {
+	// Enter moves the calling thread to it.
+	Enter() error
+	// DialContext connects from it.
+	DialContext(ctx context.Context, network, address string) (net.Conn, error)
 }
 
 // Gate is one that runs. Its methods are safe for concurrent use, but for Reconfigure.
@@ -65,6 +77,7 @@ type Gate struct {
 	config    Object
 	accessLog string
 	ownDir    bool
+	dial      func(ctx context.Context, network, address string) (net.Conn, error) // nil: from here
 }
 
 // Start starts a gate and waits until it is ready. Whoever calls it must call Stop. When the start fails, nothing is
@@ -90,10 +103,17 @@ func Start(ctx context.Context, options Options) (_ *Gate, err error) {
 	if err := g.write(options.Config); err != nil {
 		return nil, err
 	}
-	if g.Process, err = process.Start(process.Spec{
+	if err := g.makeLedgerKey(ctx, options.Ostiary); err != nil {
+		return nil, err
+	}
+	spec := process.Spec{
 		Name: "ostiary", Path: options.Ostiary, Args: []string{"serve", "--config", g.ConfigFile},
 		Env: append(os.Environ(), options.Env...), Dir: g.Dir, Log: filepath.Join(g.Dir, "ostiary.log"),
-	}); err != nil {
+	}
+	if options.Host != nil {
+		spec.Thread, g.dial = options.Host.Enter, options.Host.DialContext
+	}
+	if g.Process, err = process.Start(spec); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, startDeadline)
@@ -120,6 +140,19 @@ func Start(ctx context.Context, options Options) (_ *Gate, err error) {
 		return g, nil
 	}
 	return g, g.WaitReady(ctx)
+}
+
+// makeLedgerKey makes the key of a ledger, as an operator does, unless there is one from a start before.
+func (g *Gate) makeLedgerKey(ctx context.Context, ostiary string) error {
+	key := filepath.Join(g.Dir, ledgerKey)
+	if _, err := os.Stat(key); err == nil || g.config["ledger"] == nil {
+		return nil //nolint:nilerr // what Stat cannot see, the program says
+	}
+	output, err := exec.CommandContext(ctx, ostiary, "store", "new-key", key).CombinedOutput() //nolint:gosec // the program under test
+	if err != nil {
+		return fmt.Errorf("make the ledger's key: %w\n%s", err, output)
+	}
+	return nil
 }
 
 func (g *Gate) write(config Object) (err error) {
@@ -203,7 +236,7 @@ func (g *Gate) Admin(ctx context.Context, path string) (status int, body string,
 	if err != nil {
 		return 0, "", err
 	}
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true, DialContext: g.dial}}
 	response, err := client.Do(request)
 	if err != nil {
 		return 0, "", err

@@ -27,6 +27,11 @@ type KeyPair struct {
 	chain [][]byte
 }
 
+// PairOf is a certificate that somebody else signed, with its key.
+func PairOf(leaf *x509.Certificate, key crypto.Signer) *KeyPair {
+	return &KeyPair{Certificate: leaf, Key: key, chain: [][]byte{leaf.Raw}}
+}
+
 // Files are the names of the two files of a key pair.
 type Files struct {
 	Cert, Key string

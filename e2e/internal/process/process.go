@@ -37,6 +37,9 @@ type Spec struct {
 	Dir string
 	// Log is the file that takes standard output and standard error. It is truncated at the start.
 	Log string
+	// Thread, if not nil, is called on the thread that starts the program, which is used for nothing else and ends with it:
+	// what it changes of the thread, such as its network namespace, the program inherits.
+	Thread func() error
 }
 
 // Process is a running program. Its methods are safe for concurrent use.
@@ -68,8 +71,15 @@ func Start(spec Spec) (*Process, error) {
 		// The kernel kills the child when the thread that started it ends, not only when the process does: the
 		// thread must be kept for as long as the child runs.
 		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-		err := cmd.Start()
+		err := error(nil)
+		if spec.Thread != nil {
+			err = spec.Thread() // the thread is never unlocked: it ends with this goroutine
+		} else {
+			defer runtime.UnlockOSThread()
+		}
+		if err == nil {
+			err = cmd.Start()
+		}
 		started <- err
 		if err != nil {
 			return

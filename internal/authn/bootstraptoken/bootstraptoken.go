@@ -39,6 +39,14 @@ type Record struct {
 	credential *authn.Credential
 }
 
+// Credential is what whoever presents the token comes in with; nil if it is refused.
+func (r *Record) Credential() *authn.Credential {
+	if r.problem != nil {
+		return nil
+	}
+	return r.credential
+}
+
 // Source knows tokens by their id.
 type Source interface {
 	// Find returns the record of a token, if there is one. An error is a technical one.

@@ -87,6 +87,13 @@ func (m *Mechanism) verify(presented []*x509.Certificate, now time.Time) *verdic
 	return &verdict{by: m, from: verified.From, until: verified.Until, answer: identify(presented[0], verified.Certificate())}
 }
 
+// Describe reads who a certificate names that nobody has presented yet. It verifies nothing; ok is false if nobody could
+// come in with it.
+func Describe(leaf *x509.Certificate) (cred *authn.Credential, ok bool) {
+	answer := identify(leaf, certchain.Describe(leaf))
+	return answer.Credential, answer.Outcome == authn.Accepted
+}
+
 // identify reads who a verified certificate names.
 func identify(leaf *x509.Certificate, facts *authn.Certificate) authn.Answer {
 	if leaf.Subject.CommonName == "" {

@@ -3,7 +3,6 @@ package kubectl
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"net/url"
 	"strconv"
 	"strings"
@@ -20,35 +19,46 @@ import (
 
 const getLong = `List what the gate's ledger holds.
 
+credentials: every credential that was seen, or whose issue was: whose it is, until when, when and from where it was used.
 revocations: what is shut out, by whom and why; --all shows those too that were lifted.
 streams: long-running requests that are open, such as watches, logs, execs and port-forwards.
 
 With --watch, what changes is shown until the command is interrupted.
 
-Exit codes: 0 done; 1 not allowed, or wrong use; 4 no answer; 5 the credential was refused.`
+Exit codes: 0 done; 1 not allowed, or wrong use; 3 done, and a gate did not tell of its streams; 4 no answer, or the watch
+ended; 5 the credential was refused.`
 
-// watchEvery is how often --watch asks: a person reads no faster, and nothing is missed that still stands.
+// watchEvery is how often --watch asks for streams, of which nothing is kept: a person reads no faster.
 const watchEvery = 2 * time.Second
 
 // getFlags say what to list.
 type getFlags struct {
-	user, mechanism string
-	all, watch      bool
-	limit           int
+	user, mechanism, issuer, state string
+	unusedFor, expiresIn           time.Duration
+	all, watch                     bool
+	limit                          int
 }
 
 func newGet(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
 	var chosen getFlags
 	command := &cobra.Command{
-		Use:       "get (revocations | streams)",
+		Use:       "get (credentials | revocations | streams)",
 		Short:     "List what the gate's ledger holds",
 		Long:      getLong,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{adminapi.RevocationsResource, adminapi.StreamsResource},
+		ValidArgs: []string{adminapi.CredentialsResource, adminapi.RevocationsResource, adminapi.StreamsResource},
+		Example: `  # Whose credentials have not been used for a month, and count
+  kubectl ostiary get credentials --state active --unused-for 720h
+  # What alice has
+  kubectl ostiary get credentials --user alice`,
 	}
 	set := command.Flags()
 	set.StringVar(&chosen.user, "user", "", "Only what is about this user name.")
 	set.StringVar(&chosen.mechanism, "mechanism", "", "Only what is about this mechanism.")
+	set.StringVar(&chosen.issuer, "issuer", "", "Only credentials of this issuer: an OIDC provider's or cluster's URL, or a CA's distinguished name.")
+	set.StringVar(&chosen.state, "state", "", "Only credentials in this state: "+strings.Join(adminapi.States(), ", ")+".")
+	set.DurationVar(&chosen.unusedFor, "unused-for", 0, "Only credentials that were not used for that long.")
+	set.DurationVar(&chosen.expiresIn, "expires-within", 0, "Only credentials that end within that time, or have ended.")
 	set.BoolVar(&chosen.all, "all", false, "Revocations that were lifted too.")
 	set.BoolVarP(&chosen.watch, "watch", "w", false, "Go on, and show what changes.")
 	set.IntVar(&chosen.limit, "limit", 0, "At most that many; 0 for all.")
@@ -58,17 +68,51 @@ func newGet(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStr
 		if err != nil {
 			return err
 		}
-		list := server.revocations
-		if args[0] == adminapi.StreamsResource {
-			list = server.streams
+		ctx := command.Context()
+		var list func(context.Context, *getFlags) (listing, error)
+		var how watched
+		switch args[0] {
+		case adminapi.StreamsResource:
+			return poll(ctx, &chosen, output, streams, server.streams)
+		case adminapi.CredentialsResource:
+			list, how = server.credentials, watchedCredentials()
+		default:
+			list, how = server.revocations, watchedRevocations()
 		}
-		return follow(command.Context(), &chosen, output, streams, list)
+		result, err := list(ctx, &chosen)
+		if err != nil {
+			return err
+		}
+		if err := output.print(streams.Out, result); err != nil || !chosen.watch {
+			return err
+		}
+		return server.watch(ctx, &chosen, output, streams, how, result.version())
 	}
 	return command
 }
 
-// follow prints a list, and with --watch the list again whenever it changed.
-func follow(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (printed, error)) error {
+func watchedCredentials() watched {
+	return watched{
+		path: adminapi.CredentialsPath, query: (*getFlags).credentialQuery,
+		show: func(object []byte) (printed, error) {
+			list := &credentialList{CredentialList: adminapi.CredentialList{Items: make([]adminapi.Credential, 1)}, now: time.Now()}
+			return list, json.Unmarshal(object, &list.Items[0])
+		},
+	}
+}
+
+func watchedRevocations() watched {
+	return watched{
+		path: adminapi.RevocationsPath, query: (*getFlags).revocationQuery,
+		show: func(object []byte) (printed, error) {
+			list := &revocationList{RevocationList: adminapi.RevocationList{Items: make([]adminapi.Revocation, 1)}, now: time.Now()}
+			return list, json.Unmarshal(object, &list.Items[0])
+		},
+	}
+}
+
+// poll prints a list, and with --watch the list again whenever it changed.
+func poll(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (*streamList, error)) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for shown := ""; ; {
@@ -86,6 +130,9 @@ func follow(ctx context.Context, chosen *getFlags, output *format, streams gener
 				return err
 			}
 		}
+		if missing := result.missing(); len(missing) > 0 && !chosen.watch {
+			return exitWith(ExitNotReady, "not complete; not in the list: %s", strings.Join(missing, ", "))
+		}
 		if !chosen.watch {
 			return nil
 		}
@@ -97,13 +144,22 @@ func follow(ctx context.Context, chosen *getFlags, output *format, streams gener
 	}
 }
 
-// revocations lists all pages.
-func (s *server) revocations(ctx context.Context, chosen *getFlags) (printed, error) {
-	all := &revocationList{RevocationList: adminapi.RevocationList{TypeMeta: adminapi.TypeOf(adminapi.RevocationListKind), Items: []adminapi.Revocation{}}, now: time.Now()}
+// revocationQuery turns flags into what the server is asked.
+func (f *getFlags) revocationQuery(time.Time) (url.Values, error) {
 	query := url.Values{}
-	set(query, map[string]string{"user": chosen.user, "mechanism": chosen.mechanism})
-	if chosen.all {
+	set(query, map[string]string{"user": f.user, "mechanism": f.mechanism})
+	if f.all {
 		query.Set("past", "true")
+	}
+	return query, nil
+}
+
+// revocations lists all pages.
+func (s *server) revocations(ctx context.Context, chosen *getFlags) (listing, error) {
+	all := &revocationList{RevocationList: adminapi.RevocationList{TypeMeta: adminapi.TypeOf(adminapi.RevocationListKind), Items: []adminapi.Revocation{}}, now: time.Now()}
+	query, err := chosen.revocationQuery(all.now)
+	if err != nil {
+		return nil, err
 	}
 	for {
 		if chosen.limit > 0 {
@@ -114,6 +170,7 @@ func (s *server) revocations(ctx context.Context, chosen *getFlags) (printed, er
 			return nil, err
 		}
 		all.Items = append(all.Items, page.Items...)
+		all.Metadata.ResourceVersion = page.Metadata.ResourceVersion
 		if page.Metadata.Continue == "" || chosen.limit > 0 && len(all.Items) >= chosen.limit {
 			return all, nil
 		}
@@ -122,7 +179,7 @@ func (s *server) revocations(ctx context.Context, chosen *getFlags) (printed, er
 }
 
 // streams lists open streams.
-func (s *server) streams(ctx context.Context, chosen *getFlags) (printed, error) {
+func (s *server) streams(ctx context.Context, chosen *getFlags) (*streamList, error) {
 	list := &streamList{now: time.Now()}
 	query := url.Values{}
 	set(query, map[string]string{"user": chosen.user, "mechanism": chosen.mechanism})
@@ -181,6 +238,8 @@ type revocationList struct {
 	now time.Time
 }
 
+func (l *revocationList) version() string { return l.Metadata.ResourceVersion }
+
 func (l *revocationList) names() []string { return names(l.Items) }
 
 // names are the names of revocations that were made.
@@ -227,6 +286,18 @@ type streamList struct {
 	now time.Time
 }
 
+// missing are the gates that did not answer.
+func (l *streamList) missing() []string {
+	shown := make([]string, 0, len(l.Metadata.Missing))
+	for _, name := range l.Metadata.Missing {
+		shown = append(shown, printable(name))
+	}
+	if n := l.Metadata.RemainingItemCount; n > 0 {
+		shown = append(shown, strconv.Itoa(n)+" more streams")
+	}
+	return shown
+}
+
 func (l *streamList) names() []string {
 	var all []string
 	for i := range l.Items {
@@ -255,35 +326,6 @@ func streamTable(streams []adminapi.Stream) [][]string {
 		table = append(table, []string{user, one.Mechanism, one.Cluster, what, one.Source, one.Since.UTC().Format(time.RFC3339), one.RequestID})
 	}
 	return table
-}
-
-const describeLong = `Show a revocation with everything that the ledger holds of it, whether it stands or was lifted.
-
-Exit codes: 0 done; 1 not allowed, or there is none of that name; 4 no answer; 5 the credential was refused.`
-
-func newDescribe(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
-	command := &cobra.Command{
-		Use: "describe revocation NAME", Short: "Show a revocation with all that is known of it", Long: describeLong,
-		Args: cobra.MatchAll(cobra.ExactArgs(2), func(_ *cobra.Command, args []string) error { //nolint:mnd // the kind and the name
-			if args[0] != "revocation" {
-				return fmt.Errorf("unknown kind %q; known here: revocation", args[0])
-			}
-			return nil
-		}),
-	}
-	output := addOutputFlag(command)
-	command.RunE = func(command *cobra.Command, args []string) error {
-		server, err := connect(flags, streams)
-		if err != nil {
-			return err
-		}
-		var found oneRevocation
-		if err := server.get(command.Context(), adminapi.RevocationsPath+"/"+url.PathEscape(args[1]), nil, &found.Revocation, adminapi.RevocationKind); err != nil {
-			return err
-		}
-		return output.print(streams.Out, &found)
-	}
-	return command
 }
 
 const liftLong = `End a revocation: what it shut out counts again, as far as nothing else shuts it out. The record keeps both.

@@ -58,7 +58,7 @@ func newRevoke(flags *genericclioptions.ConfigFlags, streams genericiooptions.IO
   kubectl ostiary revoke --service-account ci/deployer --so-far --reason "leaked in a build log"`,
 		Args: cobra.NoArgs,
 	}
-	chosen.targetFlags.add(command)
+	chosen.add(command)
 	set := command.Flags()
 	set.StringVar(&chosen.reason, "reason", "", "Why, for those who read the record. Required.")
 	set.BoolVar(&chosen.soFar, "so-far", false, "Only what was issued by now. Without it, what is to come is shut out too, until lifted.")

@@ -53,6 +53,7 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		newDescribe(flags, streams),
 		newGet(flags, streams),
 		newInventory(flags, streams),
+		newImport(flags, streams),
 		newLift(flags, streams),
 		newReview(flags, streams),
 		newRevoke(flags, streams),

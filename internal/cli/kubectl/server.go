@@ -166,6 +166,9 @@ func (w *wire) connection() *tls.ConnectionState {
 // wrap is a transport.WrapperFunc.
 func (w *wire) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(request *http.Request) (*http.Response, error) {
+		if request.URL.Query().Get("watch") == "true" {
+			return next.RoundTrip(request) // without an end; follow bounds each of its lines
+		}
 		ctx, cancel := context.WithTimeoutCause(request.Context(), answerTimeout, fmt.Errorf("no answer within %s", answerTimeout))
 		defer cancel()
 		response, err := next.RoundTrip(request.WithContext(ctx))

@@ -25,7 +25,7 @@ const (
 	maxFile = 64 << 20
 	// secretIssuer is the issuer of ServiceAccount tokens that are kept in Secrets (SAL-1), and secretIDBytes what of a
 	// digest tells two of one Secret apart.
-	secretIssuer  = "kubernetes/serviceaccount"
+	secretIssuer  = "kubernetes/serviceaccount" //nolint:gosec // a name
 	secretIDBytes = 8
 	hexadecimal   = 16
 	// removeFromCRL is the reason of an entry which says that a certificate is good again (RFC 5280 section 5.3.1).
@@ -272,7 +272,7 @@ func readBounded(path string) ([]byte, error) {
 	if info.Size() > maxFile {
 		return nil, fmt.Errorf("%s is longer than %d bytes", path, maxFile)
 	}
-	return os.ReadFile(path)
+	return os.ReadFile(path) //nolint:gosec // the user names it
 }
 
 // targetText names what a revocation shuts out, in one line.

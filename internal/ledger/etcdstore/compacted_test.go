@@ -2,6 +2,7 @@ package etcdstore
 
 import (
 	"errors"
+	"log/slog"
 	"path/filepath"
 	"testing"
 
@@ -11,7 +12,7 @@ import (
 // TestCompacted: who is behind what is kept is told to list anew, and never handed changes with a gap.
 func TestCompacted(t *testing.T) {
 	t.Parallel()
-	store, err := Embedded(filepath.Join(t.TempDir(), "data"))
+	store, err := Embedded(EmbeddedConfig{Directory: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +23,7 @@ func TestCompacted(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := store.client.Compact(t.Context(), last); err != nil {
+	if _, err := store.link.Load().client.Compact(t.Context(), last); err != nil {
 		t.Fatal(err)
 	}
 	err = store.Watch(t.Context(), "", 0, func(c ledger.Change) error {

@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"time"
 
+	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
 )
@@ -21,27 +23,40 @@ const (
 	kept = 10 * time.Minute
 	// quotaBytes is the most that etcd itself advises.
 	quotaBytes = 8 << 30
-	// prefix stands before every key. The version is that of the layout.
-	prefix = "/ostiary/v1/"
+	// DefaultPrefix stands before every key, where the configuration does not name another.
+	DefaultPrefix = "/ostiary/"
+	// layout comes after it, and is the version of how records are laid out.
+	layout = "v1/"
 )
 
 // ErrFolder is wrapped by errors about the folder of an embedded store.
 var ErrFolder = errors.New("etcdstore: data directory")
 
-// Embedded starts the etcd of this process, which keeps its data in folder. The folder is made where it is missing, and
-// refused where others may look into it. One process at a time can have it.
-func Embedded(folder string) (*Store, error) {
+// EmbeddedConfig is what an embedded store is made of.
+type EmbeddedConfig struct {
+	// Directory is made where it is missing, and refused where others may look into it. One process at a time can have it.
+	Directory string
+	// Logger takes what etcd finds wrong. Required.
+	Logger *slog.Logger
+}
+
+// Embedded starts the etcd of this process.
+func Embedded(config EmbeddedConfig) (*Store, error) {
+	if config.Logger == nil {
+		return nil, errors.New("etcdstore: a logger is required")
+	}
+	folder := config.Directory
 	if err := closedFolder(folder); err != nil {
 		return nil, err
 	}
 	c := embed.NewConfig()
 	c.Name, c.Dir = "ostiary", filepath.Join(folder, "etcd")
 	c.ListenClientUrls, c.ListenPeerUrls = nil, nil // no socket: the client is in this process
-	c.LogLevel, c.LogOutputs = "error", []string{"stderr"}
+	c.LogLevel, c.ZapLoggerBuilder = "error", embed.NewZapLoggerBuilder(bridged(config.Logger))
 	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, kept.String()
 	c.QuotaBackendBytes = quotaBytes
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
-	etcd, err := embed.StartEtcd(c)
+	etcd, err := start(c)
 	if err != nil {
 		return nil, fmt.Errorf("%w %s: %w; another process may have it open", ErrFolder, folder, err)
 	}
@@ -60,10 +75,44 @@ func Embedded(folder string) (*Store, error) {
 		return nil, fmt.Errorf("etcdstore: not ready after %s", startTimeout)
 	}
 	client := v3client.New(etcd.Server)
-	return &Store{client: client, prefix: prefix, close: func() {
+	closing := make(chan struct{})
+	s := &Store{prefix: DefaultPrefix + layout, failed: make(chan error, 1), close: func() {
+		close(closing)
 		_ = client.Close()
 		etcd.Close()
-	}}, nil
+	}}
+	s.link.Store(&link{client: client, watcher: func() (*clientv3.Client, func(), error) { return client, func() {}, nil }})
+	go s.attend(etcd, closing)
+	return s, nil
+}
+
+// start starts etcd, which panics over files that it cannot make sense of.
+func start(c *embed.Config) (etcd *embed.Etcd, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("etcd gave up (%v): its files may be damaged; restore a snapshot", r)
+		}
+	}()
+	return embed.StartEtcd(c)
+}
+
+// attend notices that etcd has ended by itself.
+func (s *Store) attend(etcd *embed.Etcd, closing <-chan struct{}) {
+	err := errors.New("it stopped without a reason")
+	select {
+	case <-closing:
+		return
+	case err = <-etcd.Err():
+	case <-etcd.Server.StopNotify():
+		select {
+		case <-closing:
+			return
+		default:
+		}
+	}
+	err = fmt.Errorf("etcdstore: the embedded etcd has ended, and the ledger with it: %w", err)
+	s.refusal.Store(&refusal{err})
+	s.failed <- err
 }
 
 // closedFolder makes the folder, or finds it closed to everyone else.

@@ -1,7 +1,10 @@
 // Package etcdstore keeps the ledger in etcd. It is the one importer of etcd.
 //
-// The etcd runs in this process: a single member, an in-process client and no socket at all. Nothing on the machine can
-// ask it but this process, and its folder is closed to everyone else.
+// The embedded etcd runs in this process: a single member, an in-process client and no socket at all. Nothing on the
+// machine can ask it but this process, and its folder is closed to everyone else.
+//
+// An external etcd is a cluster that others run, reached by mutual TLS only. It is not asked before the versions of its
+// members are known to be good; one that cannot be reached is asked again until it can.
 package etcdstore
 
 import (
@@ -9,6 +12,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"go.etcd.io/etcd/api/v3/v3rpc/rpctypes"
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -21,28 +26,71 @@ const (
 	pageSize = 1000
 	// successor makes of a key the least one that is greater.
 	successor = "\x00"
+	// callTimeout bounds one call, so that a store that is gone hangs nobody. An election takes less than two seconds.
+	callTimeout = 5 * time.Second
 )
 
 // Store is a ledger.Store below a prefix of etcd. Close it when done. It is safe for concurrent use.
 type Store struct {
-	client *clientv3.Client
 	prefix string
-	close  func()
+	link   atomic.Pointer[link]
+	// refusal is why etcd must not be asked; nil where nothing speaks against it.
+	refusal atomic.Pointer[refusal]
+	outside *external // nil where it is embedded
+	failed  chan error
+	close   func()
 }
+
+// link is how etcd is reached.
+type link struct {
+	client *clientv3.Client
+	// watcher returns a client for one watch, and what ends it.
+	watcher func() (*clientv3.Client, func(), error)
+	// gone is closed when another link has taken its place. Nil is never.
+	gone <-chan struct{}
+}
+
+// refusal is a reason in a pointer.
+type refusal struct{ reason error }
 
 var _ ledger.Store = (*Store)(nil)
 
 // Close ends the store. Watches end with an error.
 func (s *Store) Close() { s.close() }
 
+// Failed tells once that the store has ended for good, and why: the process can only be started anew. Of an external store
+// nothing ever comes.
+func (s *Store) Failed() <-chan error { return s.failed }
+
+// Ready returns an error while the store must not be asked, and says why. That it returns nil does not say that the store
+// answers.
+func (s *Store) Ready() error {
+	if refused := s.refusal.Load(); refused != nil {
+		return refused.reason
+	}
+	return nil
+}
+
+// use returns the link to ask by.
+func (s *Store) use() (*link, error) {
+	if err := s.Ready(); err != nil {
+		return nil, err
+	}
+	return s.link.Load(), nil
+}
+
 // List implements ledger.Store.
 func (s *Store) List(ctx context.Context, prefix, after string, each func(ledger.Record) error) (int64, error) {
+	at, err := s.use()
+	if err != nil {
+		return 0, err
+	}
 	from, end, revision := s.prefix+prefix, clientv3.GetPrefixRangeEnd(s.prefix+prefix), int64(0)
 	if after != "" {
 		from = max(from, s.prefix+after+successor)
 	}
 	for {
-		answer, err := s.client.Get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
+		answer, err := at.get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
 		if err != nil {
 			return 0, fault("list", err)
 		}
@@ -61,12 +109,42 @@ func (s *Store) List(ctx context.Context, prefix, after string, each func(ledger
 	}
 }
 
+// get reads within callTimeout.
+func (l *link) get(ctx context.Context, key string, options ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	return l.client.Get(ctx, key, options...)
+}
+
+// errReplaced ends watches whose connection was opened with certificates that are out of date.
+var errReplaced = errors.New("etcdstore: watch: the connection was replaced: certificates have changed")
+
 // Watch implements ledger.Store.
 func (s *Store) Watch(ctx context.Context, prefix string, after int64, each func(ledger.Change) error) error {
+	at, err := s.use()
+	if err != nil {
+		return err
+	}
+	client, end, err := at.watcher()
+	if err != nil {
+		return fault("watch", err)
+	}
+	defer end()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	answers := s.client.Watch(ctx, s.prefix+prefix, clientv3.WithPrefix(), clientv3.WithRev(after+1), clientv3.WithFragment())
-	for answer := range answers {
+	// A member that lost its leader ends the watch, instead of leaving it open and silent.
+	answers := client.Watch(clientv3.WithRequireLeader(ctx), s.prefix+prefix, clientv3.WithPrefix(), clientv3.WithRev(after+1), clientv3.WithFragment())
+	for {
+		var answer clientv3.WatchResponse
+		open := false
+		select {
+		case answer, open = <-answers:
+		case <-at.gone:
+			return errReplaced
+		}
+		if !open {
+			break
+		}
 		if err := answer.Err(); err != nil {
 			return fault("watch", err)
 		}
@@ -90,7 +168,11 @@ func (s *Store) Watch(ctx context.Context, prefix string, after int64, each func
 
 // Read implements ledger.Store.
 func (s *Store) Read(ctx context.Context, key string) (ledger.Record, error) {
-	answer, err := s.client.Get(ctx, s.prefix+key)
+	at, err := s.use()
+	if err != nil {
+		return ledger.Record{}, err
+	}
+	answer, err := at.get(ctx, s.prefix+key)
 	if err != nil {
 		return ledger.Record{}, fault("read", err)
 	}
@@ -102,6 +184,10 @@ func (s *Store) Read(ctx context.Context, key string) (ledger.Record, error) {
 
 // Commit implements ledger.Store.
 func (s *Store) Commit(ctx context.Context, t ledger.Transaction) (int64, error) {
+	at, err := s.use()
+	if err != nil {
+		return 0, err
+	}
 	conditions := make([]clientv3.Cmp, 0, len(t.Unchanged))
 	for _, record := range t.Unchanged {
 		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(s.prefix+record.Key), "=", record.Revision))
@@ -113,7 +199,9 @@ func (s *Store) Commit(ctx context.Context, t ledger.Transaction) (int64, error)
 	for _, key := range t.Deletes {
 		writes = append(writes, clientv3.OpDelete(s.prefix+key))
 	}
-	answer, err := s.client.Txn(ctx).If(conditions...).Then(writes...).Commit()
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := at.client.Txn(ctx).If(conditions...).Then(writes...).Commit()
 	switch {
 	case err != nil:
 		return 0, fault("commit", err)
@@ -122,6 +210,20 @@ func (s *Store) Commit(ctx context.Context, t ledger.Transaction) (int64, error)
 	default:
 		return answer.Header.GetRevision(), nil
 	}
+}
+
+// Compact forgets the changes up to a revision; records stay. The embedded store does it by itself.
+func (s *Store) Compact(ctx context.Context, revision int64) error {
+	at, err := s.use()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	if _, err := at.client.Compact(ctx, revision); err != nil {
+		return fault("compact", err)
+	}
+	return nil
 }
 
 // record takes the prefix off a key.
@@ -143,6 +245,8 @@ func fault(operation string, err error) error {
 		return fmt.Errorf("etcdstore: %s: %w", operation, ledger.ErrCompacted)
 	case errors.Is(err, rpctypes.ErrNoSpace):
 		return fmt.Errorf("etcdstore: %s: %w", operation, ledger.ErrFull)
+	case errors.Is(err, rpctypes.ErrPermissionDenied), errors.Is(err, rpctypes.ErrUserEmpty):
+		return fmt.Errorf("etcdstore: %s: %w; etcd knows the gate by the common name of its certificate: give that user a role with readwrite for the prefix", operation, err)
 	default:
 		return fmt.Errorf("etcdstore: %s: %w", operation, err)
 	}

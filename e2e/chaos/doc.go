@@ -1,0 +1,2 @@
+// Package chaos has the history of a run of revocations, and the model that it is checked by.
+package chaos
