@@ -11,6 +11,8 @@ type Ledger struct {
 	// Cluster is the gate's name for the cluster.
 	Cluster string
 	Entries []Entry
+	// Problem says why it could not be read, where there is a gate.
+	Problem string
 }
 
 // Entry is one credential in the gate's ledger.

@@ -26,7 +26,11 @@ func (inv *Inventory) Sources() []report.Source {
 		all = append(all, one)
 	}
 	ledger := report.Source{Name: LedgerSource, Access: report.Unread, Optional: true, Why: "the server is no Ostiary gate, or was not asked"}
-	if inv.ledger != nil {
+	switch {
+	case inv.ledger == nil:
+	case inv.ledger.Problem != "":
+		ledger = report.Source{Name: LedgerSource, Access: report.Unread, Why: inv.ledger.Problem}
+	default:
 		ledger = report.Source{Name: LedgerSource, Access: report.Read, Items: len(inv.ledger.Entries)}
 	}
 	return append(all, ledger)

@@ -45,7 +45,7 @@ func newCan(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStr
 		Example: `  kubectl ostiary can --subject alice --subject-group dev
   kubectl ostiary can --questions --from-snapshot facts.json < questions.jsonl`,
 	}
-	chosen.gather.noProbes = true
+	chosen.gather.noProbes, chosen.noGate = true, true
 	set := command.Flags()
 	set.StringVar(&chosen.snapshot, "from-snapshot", "", "Answer from the `FILE` that \"kubectl ostiary snapshot\" wrote, and ask nobody.")
 	set.BoolVar(&chosen.questions, "questions", false, "Read questions from standard input.")

@@ -12,6 +12,7 @@ import (
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
+	"github.com/ostiary/ostiary/internal/adminapi"
 	"github.com/ostiary/ostiary/internal/facts"
 	"github.com/ostiary/ostiary/internal/inventory"
 	"github.com/ostiary/ostiary/internal/report"
@@ -148,5 +149,51 @@ func (i *inventoryFlags) build(ctx context.Context, flags *genericclioptions.Con
 		return nil, err
 	}
 	input.Facts = found
+	if !i.noGate && !i.gather.noCluster {
+		if input.Ledger, err = askLedger(ctx, flags, streams); err != nil {
+			return nil, err
+		}
+	}
 	return inventory.Build(&input), nil
+}
+
+// askLedger reads what the gate has recorded, where the server is a gate; nil where it is none.
+func askLedger(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (*inventory.Ledger, error) {
+	server, err := connect(flags, streams)
+	if err != nil {
+		return nil, err
+	}
+	status, err := server.gateStatus(ctx)
+	if errors.Is(err, errNotAGate) {
+		return nil, nil //nolint:nilnil // no gate, no ledger
+	}
+	if err != nil {
+		return &inventory.Ledger{Problem: err.Error()}, nil
+	}
+	ledger := &inventory.Ledger{Cluster: status.Cluster.Name}
+	all, err := server.credentials(ctx, &getFlags{})
+	if err != nil {
+		ledger.Problem = err.Error()
+		return ledger, nil
+	}
+	list, ok := all.(*credentialList)
+	if !ok {
+		return nil, fmt.Errorf("the gate's credentials are of the type %T", all)
+	}
+	for n := range list.Items {
+		if entry := list.Items[n]; entry.Spec.Cluster == "" || entry.Spec.Cluster == ledger.Cluster || entry.Status.LastCluster == ledger.Cluster {
+			ledger.Entries = append(ledger.Entries, entryOf(&entry))
+		}
+	}
+	return ledger, nil
+}
+
+// entryOf is a record of the ledger for the inventory.
+func entryOf(c *adminapi.Credential) inventory.Entry {
+	return inventory.Entry{
+		ID: c.Spec.ID, Issuer: c.Spec.Issuer, Mechanism: c.Spec.Mechanism, Username: c.Spec.Username, Groups: c.Spec.Groups,
+		NotBefore: c.Spec.NotBefore, NotAfter: c.Spec.NotAfter, FirstUsed: c.Status.FirstUsed, LastUsed: c.Status.LastUsed,
+		LastSource: c.Status.LastSource, Origin: c.Status.Origin, IssuedTo: c.Status.IssuedTo.Username,
+		Revoked: c.Status.State == adminapi.StateRevoked, Revocation: c.Status.Revocation,
+	}
 }
