@@ -29,6 +29,7 @@ func TestWaivers(t *testing.T) {
 		want  report.State
 	}{
 		{"on its last day", report.Finding{Rule: "TR-02", Subject: "node-1", State: report.Fail}, lastDay, report.Accepted},
+		{"on the stroke of midnight after it", report.Finding{Rule: "TR-02", Subject: "node-1", State: report.Fail}, lastDay.Add(time.Minute), report.Fail},
 		{"a day later", report.Finding{Rule: "TR-02", Subject: "node-1", State: report.Fail}, lastDay.Add(time.Hour), report.Fail},
 		{"another subject", report.Finding{Rule: "TR-02", Subject: "other", State: report.Fail}, lastDay, report.Fail},
 		{"a subject that goes further", report.Finding{Rule: "TR-02", Subject: "node-1/x", State: report.Fail}, lastDay, report.Fail},

@@ -73,7 +73,7 @@ func Server(certificate tls.Certificate) *tls.Config {
 // request follows the handshake, so that who answers need not prove who it is.
 func Probe(serverName string, version uint16) *tls.Config {
 	return &tls.Config{
-		ServerName: serverName, MinVersion: tls.VersionTLS10, MaxVersion: version, //nolint:gosec // the old versions are what is asked about
+		ServerName: serverName, MinVersion: tls.VersionTLS10, MaxVersion: version, // the old versions are what is asked about
 		InsecureSkipVerify: true, //nolint:gosec // nothing is sent
 	}
 }
