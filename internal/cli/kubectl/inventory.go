@@ -120,7 +120,7 @@ func (i *inventoryFlags) run(ctx context.Context, flags *genericclioptions.Confi
 	if err != nil {
 		return 0, err
 	}
-	result, err := built.Report(answer, version.Get().Version, earlier)
+	result, err := built.Report(answer, i.format, version.Get().Version, earlier)
 	if err != nil {
 		return 0, err
 	}
