@@ -36,6 +36,9 @@ type MappedPrincipal struct {
 	Groups    []string `json:"groups,omitempty"`
 }
 
+// GuardedPath is asked for without a credential: roles, which no role for everybody shows, and which hold no secret.
+const GuardedPath = "/apis/rbac.authorization.k8s.io/v1/clusterroles"
+
 // Probe is the answer to one request without a credential.
 type Probe struct {
 	Server string `json:"server"`

@@ -22,7 +22,7 @@ func judgeAP06(in *input, v *verdict) {
 	plain := map[string]int{}
 	forged := false
 	for _, probe := range in.f.Probes {
-		if probe.Path == "/api/v1/namespaces" && probe.Headers == "" {
+		if probe.Path == facts.GuardedPath && probe.Headers == "" {
 			plain[probe.Server] = probe.Status
 		}
 	}

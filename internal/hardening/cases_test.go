@@ -174,8 +174,10 @@ func cases() map[string]checkCase {
 			Username: "alice", Mechanism: "clientCertificate", CredentialID: "X509SHA256=" + fingerprint("alice"),
 		})},
 		"XC-11": {
-			fires:   signed(facts.CertificateRequest{Name: "x", SignerName: "kubernetes.io/kube-apiserver-client", Username: "system:serviceaccount:ci:builder"}),
-			also:    []func(*facts.Facts){signed(facts.CertificateRequest{Name: "x", SignerName: "kubernetes.io/kube-apiserver-client", Username: "bob", Approved: true, Approver: "eve"})},
+			fires: signed(facts.CertificateRequest{Name: "x", SignerName: "kubernetes.io/kube-apiserver-client", Username: "system:serviceaccount:ci:builder"}),
+			also: []func(*facts.Facts){func(f *facts.Facts) {
+				f.Usage.Certificates = []facts.IssuedCertificate{{Request: "x", SignerName: "kubernetes.io/kube-apiserver-client", ApprovedBy: "eve"}}
+			}},
 			options: hardening.Options{Approvers: []string{"admin"}},
 		},
 		"XC-12": {fires: signed(facts.CertificateRequest{Name: "x", SignerName: "kubernetes.io/legacy-unknown", Approved: true}), quiet: signed(facts.CertificateRequest{Name: "x", SignerName: "kubernetes.io/legacy-unknown", Denied: true})},

@@ -175,6 +175,12 @@ func (in *input) certificates() []shown {
 			}
 		}
 	}
+	for i := range in.f.CertificateFiles {
+		file := &in.f.CertificateFiles[i]
+		for j := range file.Certificates {
+			all = append(all, shown{file.Path, facts.EvidenceFile, &file.Certificates[j]})
+		}
+	}
 	return slices.DeleteFunc(all, func(s shown) bool { return !s.cert.NotAfter.After(in.now) })
 }
 

@@ -21,7 +21,7 @@ func judgeOV14(in *input, v *verdict) {
 	in.needs(v, facts.SourceRBAC)
 	for _, g := range in.grants() {
 		switch g.role {
-		case "system:basic-user", "system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery":
+		case "system:basic-user", "system:discovery", "system:public-info-viewer", "system:service-account-issuer-discovery", "system:cluster-trust-bundle-discovery":
 			if g.roleKind == "ClusterRole" {
 				continue
 			}

@@ -43,8 +43,8 @@ func sound() *facts.Facts {
 		Kubeadm: &facts.Kubeadm{},
 		Probes: []facts.Probe{
 			{Server: "https://10.0.0.1:6443", Path: "/livez", Status: 200},
-			{Server: "https://10.0.0.1:6443", Path: "/api/v1/namespaces", Status: 401},
-			{Server: "https://10.0.0.1:6443", Path: "/api/v1/namespaces", Status: 401, Headers: "X-Remote-User"},
+			{Server: "https://10.0.0.1:6443", Path: facts.GuardedPath, Status: 401},
+			{Server: "https://10.0.0.1:6443", Path: facts.GuardedPath, Status: 401, Headers: "X-Remote-User"},
 		},
 		Handshakes:         []facts.Handshake{{Server: "https://10.0.0.1:6443", Offered: "TLS 1.1"}},
 		ClusterInfo:        &facts.ClusterInfo{Public: true, Signatures: []facts.JoinSignature{{TokenID: "k3x9qz", Tried: 100}}},

@@ -20,6 +20,11 @@ func judgeXC09(in *input, v *verdict) {
 	for _, c := range in.certificates() {
 		recorded["X509SHA256="+c.cert.Fingerprint] = true
 	}
+	if in.f.Usage != nil {
+		for i := range in.f.Usage.Certificates {
+			recorded[in.f.Usage.Certificates[i].CredentialID] = true
+		}
+	}
 	for _, o := range in.usage(v) {
 		if o.Mechanism == "clientCertificate" && o.CredentialID != "" && !recorded[o.CredentialID] {
 			v.fail(o.CredentialID, facts.EvidenceUse, "%s used a certificate from %s of whose issue there is no record", o.Username, o.Source)

@@ -29,8 +29,13 @@ func judgeXC11(in *input, v *verdict) {
 		if strings.HasPrefix(r.Username, "system:serviceaccount:") {
 			v.fail(subject, facts.EvidenceObject, "the service account %s asked for a certificate in the name of %s", r.Username, r.RequestedName)
 		}
-		if r.Approved && len(in.options.Approvers) > 0 && !slices.Contains(in.options.Approvers, r.Approver) {
-			v.fail(subject, facts.EvidenceObject, "approved by %s, who is not among the approvers", r.Approver)
+	}
+	if in.f.Usage != nil && len(in.options.Approvers) > 0 {
+		for i := range in.f.Usage.Certificates {
+			c := &in.f.Usage.Certificates[i]
+			if c.SignerName == "kubernetes.io/kube-apiserver-client" && c.ApprovedBy != "" && !slices.Contains(in.options.Approvers, c.ApprovedBy) {
+				v.fail("CertificateSigningRequest "+c.Request, facts.EvidenceUse, "was approved by %s, who is not among the approvers", c.ApprovedBy)
+			}
 		}
 	}
 	v.pass(facts.EvidenceObject, "no service account asked for a client certificate, in what is left of the requests")

@@ -244,7 +244,7 @@ func (g *Gatherer) probes(ctx context.Context, what *Live) {
 }
 
 // ProbePaths are asked for without a credential: a health check, what discovery shows, and what nobody should get.
-func ProbePaths() []string { return []string{"/livez", "/version", "/api", "/api/v1/namespaces"} }
+func ProbePaths() []string { return []string{"/livez", "/version", "/api", facts.GuardedPath} }
 
 func (g *Gatherer) anonymous(ctx context.Context, server string, asker Asker) {
 	for _, path := range ProbePaths() {
@@ -256,11 +256,11 @@ func (g *Gatherer) anonymous(ctx context.Context, server string, asker Asker) {
 		g.found.Probes = append(g.found.Probes, facts.Probe{Server: server, Path: path, Status: answer.Status})
 	}
 	for _, forged := range forgedHeaders() {
-		answer, err := asker.Ask(ctx, Question{Path: "/api/v1/namespaces", Query: selector("limit", "1"), Header: forged.header})
+		answer, err := asker.Ask(ctx, Question{Path: facts.GuardedPath, Query: selector("limit", "1"), Header: forged.header})
 		if err != nil {
 			continue // a server that hangs up on such a request does not believe it
 		}
-		g.found.Probes = append(g.found.Probes, facts.Probe{Server: server, Path: "/api/v1/namespaces", Status: answer.Status, Headers: forged.name})
+		g.found.Probes = append(g.found.Probes, facts.Probe{Server: server, Path: facts.GuardedPath, Status: answer.Status, Headers: forged.name})
 	}
 	if !slices.ContainsFunc(g.found.Probes, func(p facts.Probe) bool { return p.Status == 0 || p.Status >= http.StatusInternalServerError }) {
 		g.note(facts.SourceProbes, facts.Read, len(g.found.Probes), "", "")

@@ -70,8 +70,22 @@ func flagz(ctx context.Context, replica Replica) (*facts.APIServer, error) {
 		return nil, fmt.Errorf("GET /flagz: %s does not answer with its flags in a structured form", replica.Name)
 	}
 	return &facts.APIServer{Program: facts.Program{
-		Name: replica.Name, Evidence: facts.EvidenceFlagz, Flags: apiserverflags.FromEffective(answer.Flags),
+		Name: replica.Name, Evidence: facts.EvidenceFlagz, Flags: apiserverflags.FromEffective(answer.Flags), StartedAt: statusz(ctx, replica.API),
 	}}, nil
+}
+
+// statusz asks a running API server when it was started; zero where it does not say.
+func statusz(ctx context.Context, asker Asker) time.Time {
+	const accepts = "application/json;g=config.k8s.io;v=v1beta1;as=Statusz,application/json;g=config.k8s.io;v=v1alpha1;as=Statusz"
+	var answer struct {
+		Kind      string    `json:"kind"`
+		StartTime time.Time `json:"startTime"`
+	}
+	body, err := get(ctx, asker, Question{Path: "/statusz", Accept: accepts})
+	if err != nil || json.Unmarshal(body, &answer) != nil || answer.Kind != "Statusz" {
+		return time.Time{}
+	}
+	return answer.StartTime.UTC()
 }
 
 // pods reads the mirror pods of a control plane that runs as static pods.
@@ -87,10 +101,11 @@ func (g *Gatherer) pods(ctx context.Context, api Asker) error {
 		pods = append(pods, *pod)
 	})
 	if err != nil {
-		g.refused(facts.SourceControllerManager, err, "list pods in kube-system")
+		if len(g.found.ControllerManagers) == 0 {
+			g.refused(facts.SourceControllerManager, err, "list pods in kube-system")
+		}
 		return err
 	}
-	managers := 0
 	for i := range pods {
 		pod := &pods[i]
 		name := pod.Namespace + "/" + pod.Name
@@ -99,7 +114,6 @@ func (g *Gatherer) pods(ctx context.Context, api Asker) error {
 				g.found.ControllerManagers = append(g.found.ControllerManagers, facts.Program{
 					Name: name, Evidence: facts.EvidencePod, Flags: flags, StartedAt: startOf(pod),
 				})
-				managers++
 			}
 			continue
 		}
@@ -110,8 +124,8 @@ func (g *Gatherer) pods(ctx context.Context, api Asker) error {
 		server.Name = name
 		g.found.APIServers = append(g.found.APIServers, *server)
 	}
-	if managers > 0 {
-		g.note(facts.SourceControllerManager, facts.Read, managers, "", "")
+	if known := len(g.found.ControllerManagers); known > 0 {
+		g.note(facts.SourceControllerManager, facts.Read, known, "", "")
 	} else {
 		g.note(facts.SourceControllerManager, facts.Unreadable, 0, "no kube-controller-manager is among the pods of kube-system",
 			"--manifest with the controller manager's manifest")
