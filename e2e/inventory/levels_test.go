@@ -30,6 +30,13 @@ func TestLevels(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	role := func(name string) string {
+		file, err := filepath.Abs(filepath.Join("..", "..", "deploy", "rbac", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return file
+	}
 	// What no right of the API gives: the files of the control plane, and the log.
 	files := []string{"OpenID Connect issuers", "certificate files", "kubeconfig files", "records of use", "static token file", "webhook"}
 	objects := []string{"RBAC", "certificate signing requests", "extension-apiserver-authentication", "service accounts"}
@@ -40,16 +47,16 @@ func TestLevels(t *testing.T) {
 	}{
 		{"no rights", func() {}, slices.Concat(files, objects, []string{"aws-auth", "bootstrap tokens", "nodes", "service account token Secrets"})},
 		{"level 1", func() {
-			do("apply", "-f", "../../deploy/rbac/level-1-objects.yaml")
+			do("apply", "-f", role("level-1-objects.yaml"))
 			do("create", "clusterrolebinding", "auditor-1", "--clusterrole=ostiary-inventory-objects", "--user=auditor")
 			do("create", "rolebinding", "auditor-1", "--namespace=kube-system", "--role=ostiary-inventory-objects", "--user=auditor")
 		}, slices.Concat(files, []string{"bootstrap tokens", "service account token Secrets"})},
 		{"level 2", func() {
-			do("apply", "-f", "../../deploy/rbac/level-2-bootstrap-tokens.yaml")
+			do("apply", "-f", role("level-2-bootstrap-tokens.yaml"))
 			do("create", "rolebinding", "auditor-2", "--namespace=kube-system", "--role=ostiary-inventory-bootstrap-tokens", "--user=auditor")
 		}, slices.Concat(files, []string{"service account token Secrets"})},
 		{"level 3", func() {
-			do("apply", "-f", "../../deploy/rbac/level-3-token-secrets.yaml")
+			do("apply", "-f", role("level-3-token-secrets.yaml"))
 			do("create", "clusterrolebinding", "auditor-3", "--clusterrole=ostiary-inventory-token-secrets", "--user=auditor")
 		}, files},
 	} {

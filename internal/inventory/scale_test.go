@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"testing"
@@ -161,7 +162,7 @@ func (f *fleet) writeLog(t testing.TB, name string) (events int) {
 			`"user":{"username":%q,"uid":"0d8f7f5e-3f0e-4c9c-9a55-000000000000","groups":["system:serviceaccounts","system:authenticated"],"extra":{"authentication.kubernetes.io/credential-id":[%q]}},`+
 			`"sourceIPs":["10.1.%d.%d"],"userAgent":"kubelet/v1.37.2 (linux/amd64) kubernetes/abcdef","objectRef":{"resource":"pods","namespace":"x","name":"y","apiVersion":"v1"},`+
 			`"responseStatus":{"metadata":{},"code":200},"requestReceivedTimestamp":%q,"stageTimestamp":%q,"annotations":{"authorization.k8s.io/decision":"allow","authorization.k8s.io/reason":"RBAC: allowed by RoleBinding"}}`+"\n",
-			events, padding, user, id, events%7, events%200, now().Add(-time.Hour).Format(time.RFC3339Nano), now().Format(time.RFC3339Nano))
+			events, padding, user, id, events%f.users%7, events%f.users%200, now().Add(-time.Hour).Format(time.RFC3339Nano), now().Format(time.RFC3339Nano))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -233,6 +234,7 @@ func TestScaleInSmall(t *testing.T) {
 // BenchmarkScale is the large cluster. Run it alone, with -benchtime 1x; it writes a log of 1 GB into the temporary folder.
 // The figure of memory is of the whole process, the answering side included.
 func BenchmarkScale(b *testing.B) {
+	debug.SetMemoryLimit(384 << 20) // as the command does
 	f := &fleet{scale: large()}
 	log := filepath.Join(b.TempDir(), "audit.log")
 	events := f.writeLog(b, log)
