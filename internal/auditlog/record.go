@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Limits of what is kept. With all of them reached, a Record takes about 300 MB.
+// Limits of what is kept. With all of them reached, a Record takes about 200 MB.
 const (
 	// maxUses is how many credentials, and users without one, are told apart: the tokens of 4,000 pods over a day, each
 	// renewed every hour, twice over.
@@ -14,7 +14,7 @@ const (
 	// maxIssues is how many issues of tokens and certificates are kept.
 	maxIssues = 200_000
 	// maxPlaces and maxActions bound what is kept of one use: more show nothing new.
-	maxPlaces  = 12
+	maxPlaces  = 4
 	maxActions = 12
 	// maxFailures is how many sources of failed attempts are told apart.
 	maxFailures = 10_000

@@ -238,7 +238,7 @@ func TestReport(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		made, err := inv.Report(answer, "v1", earlier)
+		made, err := inv.Report(answer, report.FormatJSON, "v1", earlier)
 		if err != nil {
 			t.Fatal(err)
 		}

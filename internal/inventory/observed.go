@@ -140,11 +140,13 @@ type guesser struct {
 	anyName  string                // an issuer that gives names without a prefix
 	webhook  bool
 	proxy    bool
+	anyToken bool // there is a token file, which was not read
 	unknown  bool // flags could not be read: anything may be on
 }
 
 func newGuesser(f *facts.Facts) *guesser {
 	g := &guesser{static: map[string][][]string{}, prefixes: map[string]string{}, unknown: len(f.APIServers) == 0}
+	fileNamed, fileRead := false, false
 	for i := range f.APIServers {
 		server := &f.APIServers[i]
 		if server.StaticTokens != nil {
@@ -152,8 +154,9 @@ func newGuesser(f *facts.Facts) *guesser {
 				entry := &server.StaticTokens.Entries[j]
 				g.static[entry.User] = append(g.static[entry.User], entry.Groups)
 			}
+			fileRead = true
 		} else if server.Flags.Text("token-auth-file", "") != "" {
-			g.unknown = true
+			fileNamed = true
 		}
 		if server.Authentication != nil {
 			for j := range server.Authentication.Issuers {
@@ -166,6 +169,7 @@ func newGuesser(f *facts.Facts) *guesser {
 		g.webhook = g.webhook || server.Flags.Text("authentication-token-webhook-config-file", "") != ""
 		g.proxy = g.proxy || server.Flags.Text("requestheader-client-ca-file", "") != ""
 	}
+	g.anyToken = fileNamed && !fileRead
 	return g
 }
 
@@ -200,7 +204,7 @@ func (g *guesser) of(one *facts.Observation) []string {
 		}
 	}
 	add(g.proxy || g.unknown, identity.ProxyHeader)
-	add(len(g.static[one.Username]) > 0 || g.unknown, identity.StaticToken)
+	add(len(g.static[one.Username]) > 0 || g.anyToken || g.unknown, identity.StaticToken)
 	add(g.issuer(one.Username) != "" || g.unknown, identity.JWT)
 	add(g.webhook || g.unknown, identity.Webhook)
 	// Proxies are on in nearly every cluster for the API server's own use; a name and groups that a line of the token file has

@@ -3,6 +3,7 @@ package inventory
 import (
 	"encoding/json"
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 	"time"
@@ -15,13 +16,27 @@ import (
 // ReportKind is the kind of an inventory's report.
 const ReportKind = "CredentialInventory"
 
-// Details is the part of the JSON report that is the inventory's own.
+// Details is the part of the JSON report that is the inventory's own: it has the list "credentials" of a Line each, besides.
 type Details struct {
-	Credentials []Line      `json:"credentials"`
+	Credentials []Line      `json:"-"`
 	Unmatched   []Unmatched `json:"unmatchedSubjects"`
 	Dangling    []string    `json:"danglingBindings"`
 	// Power says why powers are lower bounds; empty where RBAC alone decides.
 	Power string `json:"powerIsALowerBound,omitempty"`
+}
+
+// Head implements report.Listed.
+func (d Details) Head() any { return d }
+
+// List implements report.Listed.
+func (d Details) List() (string, iter.Seq[any]) {
+	return "credentials", func(yield func(any) bool) {
+		for i := range d.Credentials {
+			if !yield(&d.Credentials[i]) {
+				return
+			}
+		}
+	}
 }
 
 // Keys gives the ids in the details of an earlier report.
@@ -41,8 +56,8 @@ func Keys(details []byte) ([]string, error) {
 	return ids, nil
 }
 
-// Report is an answer as a report. With an earlier one, only what is new is in it.
-func (inv *Inventory) Report(answer *Answer, version string, earlier *report.Earlier) (*report.Report, error) {
+// Report is an answer as a report in a format. With an earlier one, only what is new is in it.
+func (inv *Inventory) Report(answer *Answer, format report.Format, version string, earlier *report.Earlier) (*report.Report, error) {
 	lines := answer.Lines
 	if earlier != nil {
 		lines = slices.DeleteFunc(slices.Clone(lines), func(line Line) bool { return earlier.Knew(line.ID) })
@@ -55,11 +70,10 @@ func (inv *Inventory) Report(answer *Answer, version string, earlier *report.Ear
 	if result.Target == "" {
 		result.Target = "files"
 	}
-	if lines == nil {
-		result.Details = Details{Credentials: []Line{}, Unmatched: filled(inv.Unmatched), Dangling: filled(inv.Dangling), Power: inv.Lower}
-	}
 	result.Summary = append(inv.summary(lines), answer.Figures...)
-	result.Table = table(lines)
+	if format != report.FormatJSON { // which has the lines in its details
+		result.Table = table(lines)
+	}
 	result.Sort()
 	if earlier != nil {
 		if err := result.OnlyNew(earlier); err != nil {

@@ -265,3 +265,37 @@ func TestDangling(t *testing.T) {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
+
+// TestAllows holds what the API server's RBAC authorizer does; an end-to-end test compares it with a real one.
+func TestAllows(t *testing.T) {
+	t.Parallel()
+
+	o := world()
+	give(o, "eve", "ci", eve(), rule("get", "", "secrets,pods/*", "a"), rule("create", "apps", "*/scale"), rbacv1.PolicyRule{Verbs: []string{"get"}, NonResourceURLs: []string{"/metrics"}})
+	give(o, "paths", "", eve(), rbacv1.PolicyRule{Verbs: []string{"get"}, NonResourceURLs: []string{"/logs/*"}})
+	p := power.New(o)
+	for _, row := range []struct {
+		name    string
+		request power.Request
+		want    bool
+	}{
+		{"by name", power.Request{Verb: "get", Resource: "secrets", Namespace: "ci", Name: "a"}, true},
+		{"another name", power.Request{Verb: "get", Resource: "secrets", Namespace: "ci", Name: "b"}, false},
+		{"no name", power.Request{Verb: "get", Resource: "secrets", Namespace: "ci"}, false},
+		{"another namespace", power.Request{Verb: "get", Resource: "secrets", Namespace: "cd", Name: "a"}, false},
+		{"another verb", power.Request{Verb: "list", Resource: "secrets", Namespace: "ci", Name: "a"}, false},
+		{"another group", power.Request{Verb: "get", Group: "apps", Resource: "secrets", Namespace: "ci", Name: "a"}, false},
+		{"a star after the resource is no pattern", power.Request{Verb: "get", Resource: "pods", Subresource: "log", Namespace: "ci", Name: "a"}, false},
+		{"a star before the subresource is one", power.Request{Verb: "create", Group: "apps", Resource: "deployments", Subresource: "scale", Namespace: "ci"}, true},
+		{"of the resource itself it says nothing", power.Request{Verb: "create", Group: "apps", Resource: "deployments", Namespace: "ci"}, false},
+		{"a path", power.Request{Verb: "get", Path: "/logs/kubelet"}, true},
+		{"a path by a binding of a namespace", power.Request{Verb: "get", Path: "/metrics"}, false},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			if through, got := p.Allows(power.With("eve"), row.request); got != row.want {
+				t.Errorf("allowed: %v, by %q", got, through)
+			}
+		})
+	}
+}

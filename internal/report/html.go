@@ -23,6 +23,8 @@ type page struct {
 	Findings, Main pageTable
 	SourceTable    pageTable
 	MainTitle      string
+	// Figures are those of the summary that fit a box, Notes the others.
+	Figures, Notes []Figure
 }
 
 // pageTable is a table as the page shows it: cells with the tone of what they say.
@@ -47,6 +49,14 @@ func (r *Report) writeHTML(out io.Writer) error {
 	p := page{Report: r, Completeness: r.completeness(), Missing: r.missing(), When: day(r.Generated), MainTitle: "Credentials"}
 	if r.Picture != nil {
 		p.Picture = r.Picture.svg()
+	}
+	const boxed = 26 // letters
+	for _, figure := range r.Summary {
+		if len(figure.Value) <= boxed {
+			p.Figures = append(p.Figures, figure)
+		} else {
+			p.Notes = append(p.Notes, figure)
+		}
 	}
 	p.Findings = toPage(r.findingTable())
 	p.Main = toPage(r.Table.Columns, r.Table.Rows)

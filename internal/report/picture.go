@@ -59,7 +59,7 @@ const (
 	boxGap         = 12
 	bandMin        = 2.0
 	bandMax        = 26.0
-	labelMaxLetter = 30
+	labelMaxLetter = 27
 )
 
 // box is a node with its place.

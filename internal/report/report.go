@@ -126,15 +126,21 @@ func (r *Report) missing() []Source {
 	return missing
 }
 
-// completeness says in one line how much was read, for example "incomplete: 6 of 9 sources read".
+// completeness says in one line how much was read, for example "INCOMPLETE: 6 of 9 sources read".
 func (r *Report) completeness() string {
-	read := 0
+	read, optional := 0, 0
 	for i := range r.Sources {
-		if r.Sources[i].Access == Read || r.Sources[i].Access == Off {
+		switch source := &r.Sources[i]; {
+		case source.Access == Read, source.Access == Off:
 			read++
+		case source.Optional:
+			optional++
 		}
 	}
-	text := plural(read, "source") + " of " + number(len(r.Sources)) + " read"
+	text := number(read) + " of " + plural(len(r.Sources)-optional, "source") + " read"
+	if optional > 0 {
+		text += ", " + number(optional) + " optional not"
+	}
 	if r.Complete() {
 		return "complete: " + text
 	}

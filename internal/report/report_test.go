@@ -7,6 +7,7 @@ import (
 	"encoding/xml"
 	"flag"
 	"fmt"
+	"iter"
 	"os"
 	"path/filepath"
 	"strings"
@@ -310,6 +311,42 @@ func TestRowsMatchColumns(t *testing.T) {
 		r.Table.Rows[0].Cells = r.Table.Rows[0].Cells[:2]
 		if err := r.Write(&bytes.Buffer{}, report.Format(format)); err == nil {
 			t.Errorf("%s: a row with two of four cells was written", format)
+		}
+	}
+}
+
+// longDetails are details with a list that is written item by item.
+type longDetails struct {
+	Other string `json:"other"`
+	items []map[string]string
+}
+
+func (d longDetails) Head() any { return d }
+
+func (d longDetails) List() (string, iter.Seq[any]) {
+	return "items", func(yield func(any) bool) {
+		for _, item := range d.items {
+			if !yield(item) {
+				return
+			}
+		}
+	}
+}
+
+// TestLongListIsTheSameJSON: written item by item, a list is what it would be in one piece.
+func TestLongListIsTheSameJSON(t *testing.T) {
+	t.Parallel()
+
+	for _, items := range [][]map[string]string{{}, {{"id": "a"}}, {{"id": "a<"}, {"id": "b\x00"}, {}}} {
+		r := sample()
+		r.Details = longDetails{Other: "x", items: items}
+		long := written(t, r, report.FormatJSON)
+		r.Details = struct {
+			Other string              `json:"other"`
+			Items []map[string]string `json:"items"`
+		}{"x", items}
+		if diff := cmp.Diff(written(t, r, report.FormatJSON), long); diff != "" {
+			t.Errorf("%d items (-whole +item by item):\n%s", len(items), diff)
 		}
 	}
 }

@@ -90,7 +90,7 @@ func (r *Review) Decide(sheet io.Reader, at time.Time, partial bool) error {
 			return ""
 		}
 		one := Decision{
-			ID: cell(columnID), Verdict: Verdict(strings.ToLower(cell(columnDecision))), Reason: cell(columnReason), Reviewer: cell(columnReviewer), Ticket: cell(columnTicket), At: at.UTC(),
+			ID: cell(columnID), Verdict: Verdict(strings.ToLower(cell(columnDecision))), Reason: cell(columnReason), Reviewer: cell(columnReviewer), Ticket: cell(columnTicket), At: at.UTC().Truncate(time.Second), // to the second, as facts are
 		}
 		if one.Verdict == "" || strings.HasPrefix(one.ID, "UNREAD SOURCE") {
 			continue

@@ -1,6 +1,7 @@
 package review
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,8 +32,16 @@ type Details struct {
 	Since []string `json:"since"`
 }
 
+// ErrOlder says that facts were read before a decision was made. Match it with errors.Is.
+var ErrOlder = errors.New("the facts are older than the decisions, and prove nothing about them: gather them anew")
+
 // Finish compares the decisions with how things are now, and reports what was decided and is not so.
-func (r *Review) Finish(inv *inventory.Inventory, tool string, within time.Duration) *report.Report {
+func (r *Review) Finish(inv *inventory.Inventory, tool string, within time.Duration) (*report.Report, error) {
+	for i := range r.Decisions {
+		if inv.At.Before(r.Decisions[i].At) {
+			return nil, fmt.Errorf("%w (they are of %s, the decision about %s of %s)", ErrOlder, inv.At.Format(time.RFC3339), r.Decisions[i].ID, r.Decisions[i].At.Format(time.RFC3339))
+		}
+	}
 	now := map[string]*inventory.Credential{}
 	for _, c := range inv.Credentials {
 		now[c.ID] = c
@@ -83,7 +92,7 @@ func (r *Review) Finish(inv *inventory.Inventory, tool string, within time.Durat
 	}
 	result.Details = details
 	result.Sort()
-	return result
+	return result, nil
 }
 
 // gone is said of a line that no source has any more.

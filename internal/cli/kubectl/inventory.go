@@ -120,7 +120,7 @@ func (i *inventoryFlags) run(ctx context.Context, flags *genericclioptions.Confi
 	if err != nil {
 		return 0, err
 	}
-	result, err := built.Report(answer, version.Get().Version, earlier)
+	result, err := built.Report(answer, i.format, version.Get().Version, earlier)
 	if err != nil {
 		return 0, err
 	}
@@ -132,6 +132,7 @@ func (i *inventoryFlags) run(ctx context.Context, flags *genericclioptions.Confi
 
 // build gathers facts, or reads them, and makes the inventory.
 func (i *inventoryFlags) build(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (*inventory.Inventory, error) {
+	saveMemory()
 	input := inventory.Input{Dormant: i.dormant}
 	if i.snapshot != "" {
 		file, err := os.Open(i.snapshot)

@@ -204,7 +204,10 @@ func newReviewFinish(flags *genericclioptions.ConfigFlags, streams genericioopti
 		if err != nil {
 			return err
 		}
-		result := decided.Finish(built, version.Get().Version, within)
+		result, err := decided.Finish(built, version.Get().Version, within)
+		if err != nil {
+			return err
+		}
 		if err := result.Write(streams.Out, chosen.format); err != nil {
 			return err
 		}
