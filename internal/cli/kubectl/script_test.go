@@ -150,6 +150,14 @@ func answers(t *testing.T) http.Handler {
 	apiServer("hostile", hostile)
 	gate("hostile", true, adminapi.Caller{Username: "eve", Mechanism: "\x1b]0;owned\a"})
 
+	serveLedger(t, mux)
+	lockouts(mux, "/gate")
+	mux.HandleFunc("GET /rbac"+adminapi.LockoutsPath, sends(http.StatusForbidden, failure(http.StatusForbidden, metav1.StatusReasonForbidden)))
+	mux.HandleFunc("GET /hostile"+adminapi.LockoutsPath, sends(http.StatusOK, adminapi.LockoutList{
+		TypeMeta: adminapi.TypeOf(adminapi.LockoutListKind),
+		Items:    []adminapi.Lockout{{Status: adminapi.LockoutStatus{Kind: "pair", Source: "203.0.113.7/32", CredentialID: "JTI=\x1b[2J\nl-1"}}},
+	}))
+
 	weakCluster(mux)
 	mux.HandleFunc("/forbidden/", sends(http.StatusForbidden, failure(http.StatusForbidden, metav1.StatusReasonForbidden)))
 	mux.HandleFunc("/login/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>sign in</html>")) })
