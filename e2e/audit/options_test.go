@@ -80,7 +80,7 @@ const proxiesCA = "proxies-ca.crt"
 // no name of proxies.
 func oddOptions(dir string) (controlplane.Options, error) {
 	webhook := filepath.Join(dir, "webhook.yaml")
-	if err := os.WriteFile(webhook, []byte(oddWebhook), 0o644); err != nil { //nolint:gosec // that everybody can read it is the fault
+	if err := os.WriteFile(webhook, []byte(oddWebhook), 0o644); err != nil { // that everybody can read it is the fault
 		return controlplane.Options{}, err
 	}
 	authority, err := pki.NewAuthority("proxies")

@@ -67,15 +67,12 @@ func plantAccounts(ctx context.Context, w *world) error {
 
 // plantCertificates has certificates signed that nobody should have.
 func plantCertificates(ctx context.Context, w *world) error {
-	config, err := w.Access().REST()
-	if err != nil {
-		return err
-	}
 	pair, err := w.Authorities.Client.Issue(pki.Client("admin", "system:masters"))
 	if err != nil {
 		return err
 	}
-	if config, err = w.Access().WithCertificate(pair).REST(); err != nil {
+	config, err := w.Access().WithCertificate(pair).REST()
+	if err != nil {
 		return err
 	}
 	config.Impersonate = rest.ImpersonationConfig{UserName: "system:serviceaccount:default:root", Groups: []string{"system:masters"}}
@@ -102,7 +99,7 @@ func plantFiles(_ context.Context, w *world) error {
 		return err
 	}
 	for _, name := range []string{"open.kubeconfig", "tokens.csv", "client-ca.key"} {
-		if err := os.Chmod(filepath.Join(w.Dir, name), 0o644); err != nil { //nolint:gosec // that everybody can read it is the fault
+		if err := os.Chmod(filepath.Join(w.Dir, name), 0o644); err != nil { // that everybody can read it is the fault
 			return err
 		}
 	}
