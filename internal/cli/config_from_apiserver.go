@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/ostiary/ostiary/internal/apiserverflags"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/config/fromapiserver"
 )
@@ -69,13 +70,13 @@ Exit codes: 0 written; 1 the input cannot be used; 2 wrong usage.`,
 
 func readInput(streams IO, args []string) ([]byte, error) {
 	if len(args) == 1 && args[0] != standardInput {
-		data, err := config.ReadFile(args[0], fromapiserver.MaxInputBytes)
+		data, err := config.ReadFile(args[0], apiserverflags.MaxInputBytes)
 		if err != nil {
 			return nil, fmt.Errorf("%s cannot be read: %w; check the name and its permissions", args[0], err)
 		}
 		return data, nil
 	}
-	data, err := io.ReadAll(io.LimitReader(streams.In, fromapiserver.MaxInputBytes+1))
+	data, err := io.ReadAll(io.LimitReader(streams.In, apiserverflags.MaxInputBytes+1))
 	if err != nil {
 		return nil, fmt.Errorf("reading standard input: %w", err)
 	}

@@ -48,6 +48,8 @@ type ControlPlane struct {
 	AdminKubeconfig string
 	// Admin is a client with the same rights.
 	Admin *kubernetes.Clientset
+	// APIServerArgs are the flags that kube-apiserver was started with, as a manifest would have them.
+	APIServerArgs []string
 
 	options    Options
 	frontProxy func() (pki.Files, error)

@@ -162,7 +162,8 @@ func (c *ControlPlane) startAPIServer(ctx context.Context, etcdURL string) error
 	client := probe(c.Authorities.Serving, pair)
 	local := func(port int) string { return "https://127.0.0.1:" + strconv.Itoa(port) }
 	ports, err := c.start(ctx, binaries.KubeAPIServer, 1, func(ports []int) []string {
-		return c.apiServerArgs(etcdURL, ports[0])
+		c.APIServerArgs = c.apiServerArgs(etcdURL, ports[0])
+		return c.APIServerArgs
 	}, func(ctx context.Context, ports []int) error {
 		return healthy(ctx, client, local(ports[0])+"/readyz")
 	})

@@ -52,8 +52,8 @@ func (f *format) Set(value string) error {
 // Type implements pflag.Value.
 func (f *format) Type() string { return "format" }
 
-// report is a result that can be printed in every format.
-type report interface {
+// printed is a result that can be printed in every format.
+type printed interface {
 	// table is the heading and the lines below it. Values come from a server and are not trusted.
 	table() [][]string
 	// names are the words that stand for the result in a script, a line each.
@@ -73,7 +73,7 @@ func attributes(rows []row) [][]string {
 }
 
 // print writes r to out.
-func (f *format) print(out io.Writer, r report) error {
+func (f *format) print(out io.Writer, r printed) error {
 	switch *f {
 	case formatTable:
 		return printTable(out, r.table())

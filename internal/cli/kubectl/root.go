@@ -48,12 +48,17 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetErr(streams.ErrOut)
 	flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
+		newAudit(flags, streams),
+		newCan(flags, streams),
 		newDescribe(flags, streams),
 		newExplain(flags, streams),
 		newGet(flags, streams),
+		newInventory(flags, streams),
 		newImport(flags, streams),
 		newLift(flags, streams),
+		newReview(flags, streams),
 		newRevoke(flags, streams),
+		newSnapshot(flags, streams),
 		newStatus(flags, streams),
 		newUnlock(flags, streams),
 		newVersion(flags, streams),

@@ -87,7 +87,7 @@ func newKubeconfig(server *httptest.Server, closed string) clientcmdapi.Config {
 		config.Clusters[context] = &clientcmdapi.Cluster{Server: url, CertificateAuthorityData: ca}
 		config.Contexts[context] = &clientcmdapi.Context{Cluster: context, AuthInfo: user}
 	}
-	for _, way := range []string{"gate", "static", "unready", "plain", "rbac", "hostile", "login", "redirect", "broken", "half", "old", "endless", "onlooker"} {
+	for _, way := range []string{"gate", "static", "unready", "plain", "rbac", "hostile", "login", "redirect", "broken", "half", "old", "endless", "onlooker", "weak", "forbidden"} {
 		add(way, server.URL+"/"+way, ca, "alice")
 	}
 	add("refused", server.URL+"/gate", ca, "nobody")
@@ -158,6 +158,8 @@ func answers(t *testing.T) http.Handler {
 		Items:    []adminapi.Lockout{{Status: adminapi.LockoutStatus{Kind: "pair", Source: "203.0.113.7/32", CredentialID: "JTI=\x1b[2J\nl-1"}}},
 	}))
 
+	weakCluster(mux)
+	mux.HandleFunc("/forbidden/", sends(http.StatusForbidden, failure(http.StatusForbidden, metav1.StatusReasonForbidden)))
 	mux.HandleFunc("/login/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>sign in</html>")) })
 	mux.HandleFunc("/redirect/", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/gate"+strings.TrimPrefix(r.URL.Path, "/redirect"), http.StatusTemporaryRedirect)
@@ -174,7 +176,7 @@ func answers(t *testing.T) http.Handler {
 	})
 
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Authorization") != "Bearer "+goodToken {
+		if r.Header.Get("Authorization") != "Bearer "+goodToken && !withoutCredential(r) {
 			sends(http.StatusUnauthorized, failure(http.StatusUnauthorized, metav1.StatusReasonUnauthorized))(w, r)
 			return
 		}

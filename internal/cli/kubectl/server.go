@@ -43,6 +43,8 @@ type server struct {
 	url     string
 	client  *authenticationclient.AuthenticationV1Client
 	wire    *wire
+	config  *rest.Config
+	http    *http.Client
 }
 
 // connect reads the kubeconfig. Nothing goes over the network yet.
@@ -68,7 +70,7 @@ func connect(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOSt
 	if *flags.Context != "" {
 		contextName = *flags.Context
 	}
-	result := &server{context: contextName, url: config.Host, wire: &wire{}}
+	result := &server{context: contextName, url: config.Host, wire: &wire{limit: maxAnswerBytes}, config: rest.CopyConfig(config)}
 	config.Wrap(result.wire.wrap)
 	config.WarningHandler = rest.NewWarningWriter(streams.ErrOut, rest.WarningWriterOptions{Deduplicate: true})
 
@@ -79,6 +81,7 @@ func connect(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOSt
 	// API servers never redirect. Following one would send the credential along, to whoever is named there
 	// (CVE-2022-3172).
 	httpClient.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	result.http = httpClient
 	if result.client, err = authenticationclient.NewForConfigAndClient(config, httpClient); err != nil {
 		return nil, exitWith(ExitFailed, "cannot use the kubeconfig: %w", err)
 	}
@@ -146,6 +149,9 @@ func (s *server) explain(err error) error {
 // wire is the innermost transport: it bounds each exchange and keeps what the last handshake proved. It is safe for
 // concurrent use.
 type wire struct {
+	// limit bounds what is read of one answer, in bytes.
+	limit int64
+
 	mu    sync.Mutex
 	state *tls.ConnectionState
 }
@@ -172,15 +178,15 @@ func (w *wire) wrap(next http.RoundTripper) http.RoundTripper {
 			}
 			return nil, err
 		}
-		body, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes+1))
+		body, err := io.ReadAll(io.LimitReader(response.Body, w.limit+1))
 		if closeErr := response.Body.Close(); err == nil {
 			err = closeErr
 		}
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("the answer broke off: %w", err)
-		case len(body) > maxAnswerBytes:
-			return nil, fmt.Errorf("the answer is longer than %d bytes", maxAnswerBytes)
+		case int64(len(body)) > w.limit:
+			return nil, fmt.Errorf("the answer is longer than %d bytes", w.limit)
 		}
 		response.Body = io.NopCloser(bytes.NewReader(body))
 		w.mu.Lock()

@@ -17,7 +17,7 @@ import (
 
 // listing is a list that a watch can go on from.
 type listing interface {
-	report
+	printed
 
 	// version is where; empty where the server knows no such place.
 	version() string
@@ -76,7 +76,7 @@ type watched struct {
 	path  string
 	query func(*getFlags, time.Time) (url.Values, error)
 	// show makes of an object what is printed.
-	show func(object []byte) (report, error)
+	show func(object []byte) (printed, error)
 }
 
 // watch prints changes until ctx ends. Lines of tables stand under the heading that the list printed.

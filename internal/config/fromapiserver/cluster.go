@@ -27,7 +27,7 @@ const (
 // cluster describes the API server itself: where it is, and how identities are handed to it.
 func (c *converter) cluster() {
 	f := c.flags
-	cluster := config.Cluster{Name: c.source.clusterName}
+	cluster := config.Cluster{Name: c.source.ClusterName}
 	if len(validation.IsDNS1123Label(cluster.Name)) > 0 {
 		cluster.Name = fallbackName
 	}
@@ -84,8 +84,8 @@ func (c *converter) endpoint() (host, port string) {
 	case specific(f.advertiseAddress):
 		c.comment("clusters[0].server", "--advertise-address and --secure-port.")
 		return f.advertiseAddress, port
-	case c.source.endpoint != "":
-		if host, port, err := net.SplitHostPort(c.source.endpoint); err == nil {
+	case c.source.Endpoint != "":
+		if host, port, err := net.SplitHostPort(c.source.Endpoint); err == nil {
 			c.comment("clusters[0].server", "kubeadm's controlPlaneEndpoint. It must lead to the API servers, not to Ostiary.")
 			return host, port
 		}
@@ -104,8 +104,8 @@ func (c *converter) servingCertificate() pair {
 	if c.flags.tlsCertFile == "" {
 		return pair{file: path.Join(c.flags.certDir, "apiserver.crt"), key: path.Join(c.flags.certDir, "apiserver.key")}
 	}
-	host, _ := c.source.onHost(c.flags.tlsCertFile)
-	key, _ := c.source.onHost(c.flags.tlsPrivateKey)
+	host, _ := c.source.OnHost(c.flags.tlsCertFile)
+	key, _ := c.source.OnHost(c.flags.tlsPrivateKey)
 	return pair{file: host, key: key}
 }
 
@@ -116,11 +116,11 @@ func isCA(certificate *x509.Certificate) bool { return certificate.IsCA }
 func (c *converter) serverAuthority(certFile string) string {
 	const at = "clusters[0].certificateAuthorityFile"
 	var candidates []string
-	if c.source.certificates != "" {
-		candidates = append(candidates, path.Join(c.source.certificates, "ca.crt"))
+	if c.source.Certificates != "" {
+		candidates = append(candidates, path.Join(c.source.Certificates, "ca.crt"))
 	}
 	if c.flags.clientCAFile != "" {
-		host, _ := c.source.onHost(c.flags.clientCAFile)
+		host, _ := c.source.OnHost(c.flags.clientCAFile)
 		candidates = append(candidates, host)
 	}
 	candidates = append(candidates, path.Join(path.Dir(certFile), "ca.crt"), certFile)

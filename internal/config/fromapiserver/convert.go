@@ -5,6 +5,7 @@ import (
 	"path"
 	"strings"
 
+	"github.com/ostiary/ostiary/internal/apiserverflags"
 	"github.com/ostiary/ostiary/internal/config"
 )
 
@@ -23,7 +24,7 @@ type ReadFile func(name string) ([]byte, error)
 // credentials, as far as Ostiary can. It reads the files that the flags name where that decides something; none of them
 // has to be readable.
 func Convert(input []byte, readFile ReadFile) (*Result, error) {
-	found, err := readSource(input)
+	found, err := apiserverflags.Read(input)
 	if err != nil {
 		return nil, err
 	}
@@ -54,7 +55,7 @@ func Convert(input []byte, readFile ReadFile) (*Result, error) {
 
 // converter fills in a configuration, part by part.
 type converter struct {
-	source   *source
+	source   *apiserverflags.Source
 	flags    *flags
 	readFile ReadFile
 	written  config.Configuration
@@ -77,7 +78,7 @@ func (c *converter) warn(format string, args ...any) {
 
 // file translates a flag's file name to the host that Ostiary runs on.
 func (c *converter) file(flag, name string) string {
-	host, mounted := c.source.onHost(name)
+	host, mounted := c.source.OnHost(name)
 	switch {
 	case !path.IsAbs(name):
 		c.warn("--%s=%q is relative to the folder in which kube-apiserver runs: correct it in the configuration, where names are relative to the configuration's folder", flag, name)
@@ -109,5 +110,5 @@ It accepts credentials as that API server does, and is no stricter yet. The comm
 guide (G-..) and what each would change. Check it with: ostiary config validate --config <this file>
 
 Not taken over; callers with these credentials will get 401 through Ostiary:
-- %s`, c.source.what, strings.Join(missing, "\n- "))
+- %s`, c.source.What, strings.Join(missing, "\n- "))
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/spf13/pflag"
 	cliflag "k8s.io/component-base/cli/flag"
+
+	"github.com/ostiary/ostiary/internal/apiserverflags"
 )
 
 // flags are kube-apiserver's flags that decide who comes in, and those that say where it is. Their names, types and
@@ -58,7 +60,7 @@ const (
 )
 
 func newFlags() *flags {
-	set := pflag.NewFlagSet(program, pflag.ContinueOnError)
+	set := pflag.NewFlagSet(apiserverflags.Program, pflag.ContinueOnError)
 	set.SetOutput(io.Discard) // what is wrong is returned
 	set.Usage = func() {}
 	set.SetNormalizeFunc(cliflag.WordSepNormalizeFunc)
@@ -134,23 +136,23 @@ var (
 )
 
 // parse reads the source's flags. The error names every flag that cannot be understood.
-func parse(s *source) (*flags, []string, error) {
+func parse(s *apiserverflags.Source) (*flags, []string, error) {
 	f := newFlags()
 	var problems []error
-	for _, arg := range s.args {
+	for _, arg := range s.Args {
 		name, _, _ := strings.Cut(strings.TrimPrefix(arg, "--"), "=")
 		name = strings.ReplaceAll(name, "_", "-")
 		if strings.HasPrefix(arg, "--") && isDecisive(name) && f.set.Lookup(name) == nil {
 			problems = append(problems, fmt.Errorf("--%s is not a flag of kube-apiserver that decides who comes in, though it looks like one; correct it, or remove it", name))
 		}
 	}
-	if err := f.set.Parse(s.args); err != nil {
+	if err := f.set.Parse(s.Args); err != nil {
 		return nil, nil, errors.Join(append(problems, fmt.Errorf("reading the flags as kube-apiserver would: %w", err))...)
 	}
 	if f.set.NArg() > 0 {
 		problems = append(problems, fmt.Errorf("%q is not a flag; write --name=value, and put values with blanks in quotes", f.set.Arg(0)))
 	}
-	warnings, variableProblems := f.variables(s.shell)
+	warnings, variableProblems := f.variables(s.Shell)
 	problems = append(problems, variableProblems...)
 	problems = append(problems, f.validate()...)
 	return f, warnings, errors.Join(problems...)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/ostiary/ostiary/internal/apiserverflags"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/config/fromapiserver"
 )
@@ -33,7 +34,7 @@ func TestConvertRefuses(t *testing.T) {
 		{"another kind", "kind: Deployment\n", []string{"neither the manifest"}},
 		{"ConfigMap of something else", "kind: ConfigMap\ndata: {a: b}\n", []string{"neither the manifest"}},
 		{"broken YAML", "kind: [Pod\n", []string{"neither flags nor YAML"}},
-		{"too large", strings.Repeat("#", fromapiserver.MaxInputBytes+1), []string{"larger than"}},
+		{"too large", strings.Repeat("#", apiserverflags.MaxInputBytes+1), []string{"larger than"}},
 		{"Pod of something else", "kind: Pod\nspec: {containers: [{name: etcd, command: [etcd]}]}", []string{"no container of the Pod runs kube-apiserver"}},
 		{"Pod without flags", strings.Replace(pod, ", %s", "", 1), []string{"holds no flags"}},
 		{"Pod that is not one", "kind: Pod\nspec: [1]\n", []string{"reading the Pod"}},

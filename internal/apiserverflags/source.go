@@ -1,4 +1,4 @@
-package fromapiserver
+package apiserverflags
 
 import (
 	"bytes"
@@ -18,31 +18,33 @@ import (
 // MaxInputBytes bounds what is read. Manifests and flag lists are a few kilobytes.
 const MaxInputBytes = 1 << 20
 
-// source is a kube-apiserver's flags, wherever they were found.
-type source struct {
-	// what the input is, for people.
-	what string
-	args []string
+// Source is a kube-apiserver's flags, wherever they were found.
+type Source struct {
+	// What the input is, for people.
+	What string
+	// Args are the flags, as they were written.
+	Args []string
 	// mounts translate file names inside the API server's container to those of its host; nil means that there is no
 	// container, or none that is known.
 	mounts []mount
-	// shell says that a shell would have expanded variables in the flags; otherwise the kubelet would have.
-	shell bool
-	// clusterName is the cluster's name where the input has one.
-	clusterName string
-	// endpoint is where clients reach the API server, where the input says so besides the flags.
-	endpoint string
-	// certificates is kubeadm's folder of certificates, where there is one.
-	certificates string
+	// Shell says that a shell would have expanded variables in the flags; otherwise the kubelet would have.
+	Shell bool
+	// ClusterName is the cluster's name where the input has one.
+	ClusterName string
+	// Endpoint is where clients reach the API server, where the input says so besides the flags.
+	Endpoint string
+	// Certificates is kubeadm's folder of certificates, where there is one.
+	Certificates string
 }
 
 // mount is a folder or file of the host in the API server's container.
 type mount struct{ container, host string }
 
-const program = "kube-apiserver"
+// Program is the name of the API server's program.
+const Program = "kube-apiserver"
 
-// readSource finds out what data is.
-func readSource(data []byte) (*source, error) {
+// Read finds out what data is.
+func Read(data []byte) (*Source, error) {
 	if len(data) > MaxInputBytes {
 		return nil, fmt.Errorf("the input is larger than %d bytes; give a manifest, a kubeadm configuration or a list of flags", MaxInputBytes)
 	}
@@ -84,7 +86,7 @@ func looksLikeFlags(data []byte) bool {
 			continue
 		}
 		first, _, _ := strings.Cut(strings.TrimPrefix(line, "ExecStart="), " ")
-		return flagStart.MatchString(line) || path.Base(first) == program
+		return flagStart.MatchString(line) || path.Base(first) == Program
 	}
 	return false
 }
@@ -97,7 +99,7 @@ var (
 )
 
 // fromFlags reads flags as a shell would: blanks and line ends separate, quotes and backslashes keep together.
-func fromFlags(text string) (*source, error) {
+func fromFlags(text string) (*Source, error) {
 	var kept strings.Builder
 	for line := range strings.Lines(text) {
 		line = strings.TrimLeft(line, " \t")
@@ -113,9 +115,9 @@ func fromFlags(text string) (*source, error) {
 }
 
 // fromWords takes the flags out of a command line, after the program's name if it is there.
-func fromWords(what string, words []string, shell bool) (*source, error) {
+func fromWords(what string, words []string, shell bool) (*Source, error) {
 	for i, word := range words {
-		if path.Base(word) == program {
+		if path.Base(word) == Program {
 			words = words[i+1:]
 			break
 		}
@@ -128,7 +130,7 @@ func fromWords(what string, words []string, shell bool) (*source, error) {
 	if len(words) == 0 {
 		return nil, fmt.Errorf("%s holds no flags", what)
 	}
-	return &source{what: what, args: words, shell: shell}, nil
+	return &Source{What: what, Args: words, Shell: shell}, nil
 }
 
 // document is one YAML document: an object of some kind, or a list of words.
@@ -158,7 +160,7 @@ func readDocuments(data []byte) ([]document, error) {
 			return nil, fmt.Errorf("the input cannot be taken apart: %w", err)
 		}
 		parsed := document{raw: raw}
-		// What fits neither is of no kind that we know; readSource says so.
+		// What fits neither is of no kind that we know; Read says so.
 		if yaml.Unmarshal(raw, &parsed) != nil {
 			parsed = document{raw: raw}
 			_ = yaml.Unmarshal(raw, &parsed.list)

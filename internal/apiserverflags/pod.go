@@ -1,4 +1,4 @@
-package fromapiserver
+package apiserverflags
 
 import (
 	"errors"
@@ -35,7 +35,7 @@ type container struct {
 	} `json:"volumeMounts"`
 }
 
-func fromPod(raw []byte) (*source, error) {
+func fromPod(raw []byte) (*Source, error) {
 	var parsed pod
 	if err := yaml.Unmarshal(raw, &parsed); err != nil {
 		return nil, fmt.Errorf("reading the Pod: %w", err)
@@ -64,15 +64,15 @@ func fromPod(raw []byte) (*source, error) {
 }
 
 func (c container) isAPIServer() bool {
-	return c.Name == program || slices.ContainsFunc(append(slices.Clone(c.Command), c.Args...), func(word string) bool {
-		return path.Base(word) == program || strings.Contains(word, program+" ")
+	return c.Name == Program || slices.ContainsFunc(append(slices.Clone(c.Command), c.Args...), func(word string) bool {
+		return path.Base(word) == Program || strings.Contains(word, Program+" ")
 	})
 }
 
 // commandLine joins command and args; where they start a shell, it is the script's words.
 func (c container) commandLine() (words []string, shell bool, err error) {
 	words = append(slices.Clone(c.Command), c.Args...)
-	script := slices.IndexFunc(words, func(word string) bool { return strings.Contains(word, program+" ") })
+	script := slices.IndexFunc(words, func(word string) bool { return strings.Contains(word, Program+" ") })
 	if script < 0 {
 		for i, word := range words {
 			if !strings.Contains(word, "$(") { // a variable is refused later, in the words of its flag
@@ -88,9 +88,9 @@ func (c container) commandLine() (words []string, shell bool, err error) {
 	return words, true, nil
 }
 
-// onHost translates a file name as the API server sees it to the host's. The second result is false where the file is
+// OnHost translates a file name as the API server sees it to the host's. The second result is false where the file is
 // in the container but not on the host.
-func (s *source) onHost(name string) (string, bool) {
+func (s *Source) OnHost(name string) (string, bool) {
 	if s.mounts == nil || !path.IsAbs(name) {
 		return name, true
 	}

@@ -1,4 +1,4 @@
-package fromapiserver
+package apiserverflags
 
 import (
 	"encoding/json"
@@ -68,7 +68,7 @@ func (a *kubeadmArgs) UnmarshalJSON(data []byte) error {
 }
 
 // fromKubeadm builds the flags that kubeadm would start the API server with.
-func fromKubeadm(documents []document) (*source, error) {
+func fromKubeadm(documents []document) (*Source, error) {
 	var parsed kubeadmConfiguration
 	for _, document := range documents {
 		if !strings.HasPrefix(document.APIVersion, kubeadmGroup) {
@@ -88,20 +88,20 @@ func fromKubeadm(documents []document) (*source, error) {
 	setDefault(&parsed.Networking.DNSDomain, kubeadmDNSDomain)
 	setDefault(&parsed.LocalAPIEndpoint.BindPort, kubeadmPort)
 
-	found := &source{
-		what:         "a kubeadm configuration",
-		clusterName:  parsed.ClusterName,
-		certificates: parsed.CertificatesDir,
+	found := &Source{
+		What:         "a kubeadm configuration",
+		ClusterName:  parsed.ClusterName,
+		Certificates: parsed.CertificatesDir,
 	}
 	var err error
-	if found.args, err = parsed.flags(); err != nil {
+	if found.Args, err = parsed.flags(); err != nil {
 		return nil, err
 	}
 	if endpoint := parsed.ControlPlaneEndpoint; endpoint != "" && parsed.LocalAPIEndpoint.AdvertiseAddress == "" {
 		if _, _, err := net.SplitHostPort(endpoint); err != nil {
 			endpoint = net.JoinHostPort(strings.Trim(endpoint, "[]"), strconv.Itoa(parsed.LocalAPIEndpoint.BindPort))
 		}
-		found.endpoint = endpoint
+		found.Endpoint = endpoint
 	}
 	for _, volume := range parsed.APIServer.ExtraVolumes {
 		if volume.MountPath != "" && volume.HostPath != "" && path.Clean(volume.MountPath) != path.Clean(volume.HostPath) {

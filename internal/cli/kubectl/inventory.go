@@ -1,0 +1,200 @@
+package kubectl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/ostiary/ostiary/internal/adminapi"
+	"github.com/ostiary/ostiary/internal/facts"
+	"github.com/ostiary/ostiary/internal/inventory"
+	"github.com/ostiary/ostiary/internal/report"
+	"github.com/ostiary/ostiary/internal/version"
+)
+
+const inventoryLong = `List every credential that lets somebody into a cluster: by which mechanism, for whom, with what power and why, until
+when, when used last, and who can read it. The cluster need not know of Ostiary.
+
+It only reads: certificate requests, ServiceAccounts and their token Secrets (their metadata only), bootstrap tokens, RBAC, the
+API servers' flags and the files that they name, kubeconfigs and certificates, audit logs, and the ledger where the server is
+an Ostiary gate. Name files and logs by flags; --node reads those of a control plane. Nothing secret is in its output.
+
+A source that could not be read is named, and the program ends with 3 unless --incomplete-ok is given: a list that lacks
+something must not be taken for the whole. "Never used" always means within the time that a line names.
+
+Exit codes: 0 done; 1 the question found something at or above --severity; 2 wrong use, or the cluster gave no answer;
+3 a source could not be read, unless --incomplete-ok is given.`
+
+const inventoryExample = `  # Everything, with people and last use
+  kubectl ostiary inventory --audit-log /var/log/kubernetes/audit.log --node
+  # What still works of somebody who left
+  kubectl ostiary inventory --who alice --roster people.csv --audit-log audit.log
+  # Which identities can be had by two mechanisms, and what is used that nobody issued
+  kubectl ostiary inventory --same-identity
+  kubectl ostiary inventory --unrecorded --audit-log audit.log
+  # Who is cut off when the CA is exchanged, or an account is deleted
+  kubectl ostiary inventory --blast-radius ca
+  kubectl ostiary inventory --blast-radius account=ci/deployer
+  # A page for those who do not use a terminal
+  kubectl ostiary inventory --output html > inventory.html`
+
+// inventoryFlags say what is asked, and how the answer is shown.
+type inventoryFlags struct {
+	gather       gatherFlags
+	snapshot     string
+	question     inventory.Question
+	dormant      time.Duration
+	severity     report.Severity
+	earlier      string
+	incompleteOK bool
+	noGate       bool
+	format       report.Format
+}
+
+func newInventory(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
+	chosen := inventoryFlags{severity: report.Medium, format: report.FormatTable}
+	command := &cobra.Command{
+		Use: "inventory", Short: "List every credential that lets somebody in", Long: inventoryLong, Example: inventoryExample,
+		Args: failing(cobra.NoArgs),
+	}
+	chosen.gather.add(command)
+	chosen.add(command)
+	set := command.Flags()
+	set.StringVar(&chosen.question.Who, "who", "", "Only what works of this `USER`, by any name that the roster has of them; what they had made, and what they can read.")
+	set.BoolVar(&chosen.question.SameIdentity, "same-identity", false, "Only identities that can be had by several mechanisms.")
+	set.BoolVar(&chosen.question.Unrecorded, "unrecorded", false, "Only what was used and nobody is known to have issued.")
+	set.StringVar(&chosen.question.BlastRadius, "blast-radius", "", "Only what is cut off without `ca`, ca=NAME, account=namespace/name or issuer=URL.")
+	set.BoolVar(&chosen.question.All, "all", false, "What does not work any more, too: expired, revoked, invalidated.")
+	set.Var(&chosen.severity, "severity", "From which severity on findings of a question end the program with 1.")
+	set.StringVar(&chosen.earlier, "only-new", "", "Show only what an earlier report does not have: a `FILE` written with --output json.")
+	set.BoolVar(&chosen.incompleteOK, "incomplete-ok", false, "Do not end with 3 where a source could not be read.")
+	set.VarP(&chosen.format, "output", "o", "Output format: "+strings.Join(report.Formats(), ", ")+".")
+	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitWith(report.CodeFailed, "%w", err) })
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		code, err := chosen.run(command.Context(), flags, streams)
+		switch {
+		case err != nil:
+			return exitWith(report.CodeFailed, "%w", err)
+		case code == report.CodeFindings:
+			return exitWith(code, "there are findings of severity %s or above", chosen.severity)
+		case code == report.CodeIncomplete:
+			return exitWith(code, "not every source could be read; the report says which, and --incomplete-ok leaves it at that")
+		}
+		return nil
+	}
+	return command
+}
+
+// add adds what inventory and review have in common beside where facts come from.
+func (i *inventoryFlags) add(command *cobra.Command) {
+	set := command.Flags()
+	set.StringVar(&i.snapshot, "from-snapshot", "", "Judge the `FILE` that \"kubectl ostiary snapshot\" wrote, and ask nobody.")
+	set.DurationVar(&i.dormant, "dormant", inventory.DefaultDormant, "After how long without use a credential is dormant.")
+	set.BoolVar(&i.noGate, "no-gate", false, "Do not ask whether the server is an Ostiary gate with a ledger.")
+}
+
+func (i *inventoryFlags) run(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (int, error) {
+	var earlier *report.Earlier
+	if i.earlier != "" {
+		file, err := os.Open(i.earlier)
+		if err != nil {
+			return 0, err
+		}
+		earlier, err = report.ReadEarlier(file, inventory.Keys)
+		if err = errors.Join(err, file.Close()); err != nil {
+			return 0, fmt.Errorf("%s: %w", i.earlier, err)
+		}
+	}
+	built, err := i.build(ctx, flags, streams)
+	if err != nil {
+		return 0, err
+	}
+	answer, err := built.Ask(&i.question)
+	if err != nil {
+		return 0, err
+	}
+	result, err := built.Report(answer, i.format, version.Get().Version, earlier)
+	if err != nil {
+		return 0, err
+	}
+	if err := result.Write(streams.Out, i.format); err != nil {
+		return 0, err
+	}
+	return result.Code(i.severity, i.incompleteOK), nil
+}
+
+// build gathers facts, or reads them, and makes the inventory.
+func (i *inventoryFlags) build(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (*inventory.Inventory, error) {
+	saveMemory()
+	input := inventory.Input{Dormant: i.dormant}
+	if i.snapshot != "" {
+		file, err := os.Open(i.snapshot)
+		if err != nil {
+			return nil, err
+		}
+		input.Facts, err = facts.Decode(file)
+		if err = errors.Join(err, file.Close()); err != nil {
+			return nil, fmt.Errorf("%s: %w", i.snapshot, err)
+		}
+		return inventory.Build(&input), nil
+	}
+	found, err := i.gather.gather(ctx, flags, streams)
+	if err != nil {
+		return nil, err
+	}
+	input.Facts = found
+	if !i.noGate && !i.gather.noCluster {
+		if input.Ledger, err = askLedger(ctx, flags, streams); err != nil {
+			return nil, err
+		}
+	}
+	return inventory.Build(&input), nil
+}
+
+// askLedger reads what the gate has recorded, where the server is a gate; nil where it is none.
+func askLedger(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (*inventory.Ledger, error) {
+	server, err := connect(flags, streams)
+	if err != nil {
+		return nil, err
+	}
+	status, err := server.gateStatus(ctx)
+	if errors.Is(err, errNotAGate) {
+		return nil, nil //nolint:nilnil // no gate, no ledger
+	}
+	if err != nil {
+		return &inventory.Ledger{Problem: err.Error()}, nil
+	}
+	ledger := &inventory.Ledger{Cluster: status.Cluster.Name}
+	all, err := server.credentials(ctx, &getFlags{})
+	if err != nil {
+		ledger.Problem = err.Error()
+		return ledger, nil
+	}
+	list, ok := all.(*credentialList)
+	if !ok {
+		return nil, fmt.Errorf("the gate's credentials are of the type %T", all)
+	}
+	for n := range list.Items {
+		if entry := list.Items[n]; entry.Spec.Cluster == "" || entry.Spec.Cluster == ledger.Cluster || entry.Status.LastCluster == ledger.Cluster {
+			ledger.Entries = append(ledger.Entries, entryOf(&entry))
+		}
+	}
+	return ledger, nil
+}
+
+// entryOf is a record of the ledger for the inventory.
+func entryOf(c *adminapi.Credential) inventory.Entry {
+	return inventory.Entry{
+		ID: c.Spec.ID, Issuer: c.Spec.Issuer, Mechanism: c.Spec.Mechanism, Username: c.Spec.Username, Groups: c.Spec.Groups,
+		NotBefore: c.Spec.NotBefore, NotAfter: c.Spec.NotAfter, FirstUsed: c.Status.FirstUsed, LastUsed: c.Status.LastUsed,
+		LastSource: c.Status.LastSource, Origin: c.Status.Origin, IssuedTo: c.Status.IssuedTo.Username,
+		Revoked: c.Status.State == adminapi.StateRevoked, Revocation: c.Status.Revocation,
+	}
+}

@@ -1,0 +1,212 @@
+package collect
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/ostiary/ostiary/internal/facts"
+)
+
+// kubeconfigFile is a kubeconfig (client.authentication's Config, v1).
+type kubeconfigFile struct {
+	Kind           string `json:"kind"`
+	CurrentContext string `json:"current-context"`
+	Clusters       []struct {
+		Name    string `json:"name"`
+		Cluster struct {
+			Server   string `json:"server"`
+			Insecure bool   `json:"insecure-skip-tls-verify"`
+			CA       string `json:"certificate-authority"`
+			CAData   []byte `json:"certificate-authority-data"`
+			ProxyURL string `json:"proxy-url"`
+		} `json:"cluster"`
+	} `json:"clusters"`
+	Contexts []struct {
+		Name    string `json:"name"`
+		Context struct {
+			Cluster string `json:"cluster"`
+			User    string `json:"user"`
+		} `json:"context"`
+	} `json:"contexts"`
+	Users []struct {
+		Name string `json:"name"`
+		User struct {
+			Certificate     string `json:"client-certificate"`
+			CertificateData []byte `json:"client-certificate-data"`
+			Key             string `json:"client-key"`
+			KeyData         []byte `json:"client-key-data"`
+			Token           string `json:"token"`
+			TokenFile       string `json:"tokenFile"`
+			Username        string `json:"username"`
+			Password        string `json:"password"`
+			As              string `json:"as"`
+			AuthProvider    *struct {
+				Name   string            `json:"name"`
+				Config map[string]string `json:"config"`
+			} `json:"auth-provider"`
+			Exec *struct {
+				Command string `json:"command"`
+			} `json:"exec"`
+		} `json:"user"`
+	} `json:"users"`
+}
+
+// parseKubeconfig reads a kubeconfig. Its errors repeat nothing of the file.
+func parseKubeconfig(data []byte) (*kubeconfigFile, error) {
+	var parsed kubeconfigFile
+	if err := yaml.Unmarshal(data, &parsed); err != nil {
+		return nil, errors.New("it is no kubeconfig: not the YAML of one")
+	}
+	if parsed.Kind != "Config" && len(parsed.Clusters)+len(parsed.Users) == 0 {
+		return nil, errors.New("it is no kubeconfig: its kind is not Config")
+	}
+	return &parsed, nil
+}
+
+// Kubeconfigs reads kubeconfig files. One that is not there is an error of the caller's, and is recorded.
+func (g *Gatherer) Kubeconfigs(names []string) {
+	if len(names) == 0 {
+		return
+	}
+	failed := 0
+	for _, name := range names {
+		g.say(name)
+		read := g.kubeconfig(name, "")
+		if read.Problem != "" {
+			failed++
+		}
+		g.found.Kubeconfigs = append(g.found.Kubeconfigs, *read)
+	}
+	g.noteFiles(facts.SourceKubeconfigs, len(names), failed)
+}
+
+// noteFiles records how reading a number of files went.
+func (g *Gatherer) noteFiles(source facts.Source, all, failed int) {
+	before := g.found.Status(source)
+	state := facts.Read
+	detail := ""
+	if failed > 0 {
+		state, detail = facts.Partial, fmt.Sprintf("%d of %d files could not be read", failed, all)
+	}
+	if before.State == facts.Partial || before.State == facts.Unreadable {
+		state, detail = before.State, strings.TrimPrefix(before.Detail+"; "+detail, "; ")
+	}
+	g.note(source, state, before.Count+all-failed, detail, "")
+}
+
+// kubeconfig describes one file. Names inside it count from its folder.
+func (g *Gatherer) kubeconfig(name, flag string) *facts.Kubeconfig {
+	file, data := g.file(flag, name)
+	described := &facts.Kubeconfig{File: file, Problem: file.Problem}
+	if file.State != facts.Read {
+		if described.Problem == "" {
+			described.Problem = "it is not there"
+		}
+		return described
+	}
+	parsed, err := parseKubeconfig(data)
+	if err != nil {
+		described.Problem = err.Error()
+		return described
+	}
+	for _, cluster := range parsed.Clusters {
+		c := cluster.Cluster
+		described.Clusters = append(described.Clusters, facts.KubeconfigCluster{
+			Name: cluster.Name, Server: withoutUser(c.Server), Insecure: c.Insecure, OwnCA: c.CA != "" || len(c.CAData) > 0, ProxyURL: withoutUser(c.ProxyURL),
+		})
+	}
+	for i := range parsed.Users {
+		described.Users = append(described.Users, g.kubeconfigUser(parsed, i, filepath.Dir(name)))
+	}
+	for _, context := range parsed.Contexts {
+		if context.Name == parsed.CurrentContext {
+			described.CurrentCluster, described.CurrentUser = context.Context.Cluster, context.Context.User
+		}
+	}
+	return described
+}
+
+func (g *Gatherer) kubeconfigUser(parsed *kubeconfigFile, i int, folder string) facts.KubeconfigUser {
+	user := &parsed.Users[i].User
+	described := facts.KubeconfigUser{
+		Name: parsed.Users[i].Name, EmbeddedKey: len(user.KeyData) > 0, TokenFile: user.TokenFile,
+		Basic: user.Username != "" || user.Password != "", Impersonates: user.As,
+	}
+	if user.Key != "" && !described.EmbeddedKey {
+		described.KeyFile = within(folder, user.Key)
+	}
+	certificate := user.CertificateData
+	if len(certificate) == 0 && user.Certificate != "" {
+		certificate, _ = os.ReadFile(within(folder, user.Certificate)) // one that cannot be read is none
+	}
+	if certificates, err := Certificates(certificate); err == nil {
+		described.Certificate = &certificates[0]
+	}
+	if user.Token != "" {
+		described.Token = g.held(user.Token)
+	}
+	if provider := user.AuthProvider; provider != nil {
+		described.AuthProvider = provider.Name
+		for _, key := range []string{"access-token", "client-secret", "id-token", "refresh-token"} {
+			if provider.Config[key] != "" {
+				described.ProviderSecrets = append(described.ProviderSecrets, key)
+			}
+		}
+		if token := provider.Config["id-token"]; token != "" && described.Token == nil {
+			described.Token = g.held(token)
+		}
+	}
+	if user.Exec != nil {
+		described.Exec = &facts.Exec{Command: user.Exec.Command}
+		if path := user.Exec.Command; strings.ContainsRune(path, os.PathSeparator) {
+			if info, err := os.Stat(within(folder, path)); err == nil {
+				described.Exec.Writable = info.Mode().Perm()&othersWrite != 0
+			}
+		}
+	}
+	return described
+}
+
+// othersWrite are the permission bits by which others than the owner may change a file.
+const othersWrite = 0o022
+
+func within(folder, name string) string {
+	if filepath.IsAbs(name) {
+		return name
+	}
+	return filepath.Join(folder, name)
+}
+
+// withoutUser leaves out what an address holds of a user and a password.
+func withoutUser(address string) string {
+	parsed, err := url.Parse(address)
+	if err != nil {
+		return ""
+	}
+	parsed.User, parsed.RawQuery, parsed.Fragment = nil, "", ""
+	return parsed.String()
+}
+
+// usualKubeconfigs are where kubeadm leaves kubeconfigs on a control plane.
+func usualKubeconfigs() []string {
+	return []string{"admin.conf", "super-admin.conf", "controller-manager.conf", "scheduler.conf", "kubelet.conf", "bootstrap-kubelet.conf"}
+}
+
+// NodeKubeconfigs reads those that kubeadm leaves in a folder, as far as they are there.
+func (g *Gatherer) NodeKubeconfigs(folder string) {
+	var there []string
+	for _, name := range usualKubeconfigs() {
+		path := filepath.Join(folder, name)
+		if _, err := os.Lstat(path); err == nil && !slices.Contains(there, path) {
+			there = append(there, path)
+		}
+	}
+	g.Kubeconfigs(there)
+}
