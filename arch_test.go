@@ -74,7 +74,7 @@ func TestClientLinksNoServer(t *testing.T) {
 		"cmd/kubectl-ostiary", "internal/adminapi", "internal/cli/kubectl", "internal/identity", "internal/version",
 		// What an audit and an inventory read, and how they judge and report it: they work on clusters without a gate.
 		"internal/apiserverflags", "internal/auditlog", "internal/facts", "internal/facts/collect", "internal/hardening", "internal/inventory",
-		"internal/power", "internal/report", "internal/review", "internal/tokenstrength",
+		"internal/power", "internal/report", "internal/review", "internal/tlspolicy", "internal/tokenstrength",
 	}
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		t.Run(system, func(t *testing.T) {

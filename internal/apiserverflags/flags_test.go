@@ -81,3 +81,17 @@ func TestFromEffective(t *testing.T) {
 		t.Errorf("a flag that is not there: %v, want the default", ttl)
 	}
 }
+
+func FuzzRead(f *testing.F) {
+	f.Add([]byte("--anonymous-auth=false\n--authorization_mode=Node,RBAC"))
+	f.Add([]byte("kind: Pod\nspec: {containers: [{name: kube-apiserver, command: [kube-apiserver, --v=1]}]}"))
+	f.Add([]byte("apiVersion: kubeadm.k8s.io/v1beta4\nkind: ClusterConfiguration\napiServer: {extraArgs: [{name: v, value: '1'}]}"))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		source, err := apiserverflags.Read(data)
+		if err != nil {
+			return
+		}
+		_, _ = apiserverflags.Parse(source)
+		_, _ = source.OnHost("/etc/kubernetes/pki/ca.crt")
+	})
+}

@@ -56,8 +56,6 @@ type Handshake struct {
 	Offered  string `json:"offered"`
 	Accepted bool   `json:"accepted"`
 	Cipher   string `json:"cipher,omitempty"`
-	// ClientCAs are the distinguished names from which it takes certificates.
-	ClientCAs []string `json:"clientCAs,omitempty"`
 }
 
 // Kubelet is the configuration of one node's kubelet.

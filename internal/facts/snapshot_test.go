@@ -78,3 +78,17 @@ func TestNothingReadIsNothingKnown(t *testing.T) {
 		}
 	}
 }
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"apiVersion":"ostiary.dev/v1alpha1","kind":"FactsSnapshot","facts":{"collectedAt":"2026-11-01T00:00:00Z","cluster":{},"sources":[]}}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		read, err := facts.Decode(bytes.NewReader(data))
+		if err != nil {
+			return
+		}
+		var again bytes.Buffer
+		if err := facts.Encode(&again, read); err != nil {
+			t.Fatalf("what was read cannot be written: %v", err)
+		}
+	})
+}

@@ -109,6 +109,10 @@ func cases() map[string]checkCase {
 			also: []func(*facts.Facts){
 				func(f *facts.Facts) { f.APIServers[0].AuditPolicy.Rules[0].Users = []string{"alice"} },
 				func(f *facts.Facts) {
+					p := f.APIServers[0].AuditPolicy // reviews at Request hold tokens, requests for tokens at Request do not
+					p.Rules = append([]facts.AuditRule{{Level: "Request", Resources: []string{"authentication.k8s.io/*"}}}, p.Rules...)
+				},
+				func(f *facts.Facts) {
 					f.APIServers[0].AuditPolicy.Rules[0].Resources = []string{"authentication.k8s.io/tokenreviews"}
 				},
 			},

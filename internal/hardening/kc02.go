@@ -11,7 +11,7 @@ func kc02() Check {
 	return Check{
 		ID: "KC-02", Title: "Kubeconfigs hold nothing that lasts", Mechanism: Kubeconfig, Severity: report.Medium, Points: []string{"G-09"},
 		Evidence: []facts.Evidence{facts.EvidenceFile},
-		Remedy: "Use an exec plugin (kubectl ostiary login), which asks for a short-lived credential; take token, username " +
+		Remedy: "Use an exec plugin of your identity provider, which asks for a short-lived credential; take token, username " +
 			"and client-key-data away.",
 		judge: judgeKC02,
 	}

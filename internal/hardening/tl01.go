@@ -27,5 +27,8 @@ func judgeTL01(in *input, v *verdict) {
 			v.fail(handshake.Server, facts.EvidenceBlackBox, "takes %s", handshake.Offered)
 		}
 	}
+	if in.f.Status(facts.SourceHandshake).State == facts.Unreadable {
+		in.needs(v, facts.SourceHandshake)
+	}
 	v.pass(facts.EvidenceFlagz, "TLS 1.2 is the least: --tls-min-version asks for it, or Go's default does")
 }

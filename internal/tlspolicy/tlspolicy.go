@@ -69,6 +69,15 @@ func Server(certificate tls.Certificate) *tls.Config {
 	return config
 }
 
+// Probe returns the configuration of a connection that asks whether a server would take a version, and carries nothing: no
+// request follows the handshake, so that who answers need not prove who it is.
+func Probe(serverName string, version uint16) *tls.Config {
+	return &tls.Config{
+		ServerName: serverName, MinVersion: tls.VersionTLS10, MaxVersion: version, // the old versions are what is asked about
+		InsecureSkipVerify: true, //nolint:gosec // nothing is sent
+	}
+}
+
 // Client returns the configuration of a connection that Ostiary opens. A nil roots means the host's roots, which only
 // connections to providers may use; serverName overrides the name to verify; certificate may be nil.
 func Client(roots *x509.CertPool, serverName string, certificate *tls.Certificate) *tls.Config {

@@ -114,6 +114,11 @@ func (f *gatherFlags) live(ctx context.Context, g *collect.Gatherer, flags *gene
 		}
 		what.Replicas = append(what.Replicas, replica)
 	}
+	if !f.noProbes {
+		for _, replica := range append([]collect.Replica{{Name: server.url}}, what.Replicas...) {
+			g.Handshakes(ctx, replica.Name, server.config.ServerName)
+		}
+	}
 	if err := g.Live(ctx, what); collect.StatusOf(err) == http.StatusUnauthorized {
 		return fmt.Errorf("%s refused the credential of context %q: it is missing, expired, revoked or for another server: %w", server.url, server.context, err)
 	} else if err != nil {

@@ -3,10 +3,14 @@ package collect_test
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
+	"log"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -129,6 +133,40 @@ func TestHalfAListIsNone(t *testing.T) {
 	}
 	if status := f.Status(facts.SourceServiceAccounts); !strings.Contains(status.Detail, "no") || status.Needs == "" {
 		t.Errorf("status %+v, want the server's reason and the right that is needed", status)
+	}
+}
+
+// TestHandshakes: an old server is found out, and Go's own does not take what is old.
+func TestHandshakes(t *testing.T) {
+	t.Parallel()
+
+	for _, row := range []struct {
+		name string
+		min  uint16
+		want []string
+	}{
+		{"one that takes everything", tls.VersionTLS10, []string{"TLS 1.0", "TLS 1.1", "TLS 1.2", "TLS 1.3"}},
+		{"one of today", tls.VersionTLS12, []string{"TLS 1.2", "TLS 1.3"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			server := httptest.NewUnstartedServer(http.NotFoundHandler())
+			server.Config.ErrorLog = log.New(io.Discard, "", 0)
+			server.TLS = &tls.Config{MinVersion: row.min}
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			g := collect.New(time.Now(), "test")
+			g.Handshakes(t.Context(), server.URL, "")
+			var got []string
+			for _, h := range g.Facts().Handshakes {
+				if h.Accepted {
+					got = append(got, h.Offered)
+				}
+			}
+			if diff := cmp.Diff(row.want, got); diff != "" {
+				t.Errorf("versions (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
