@@ -14,6 +14,8 @@ const (
 	StreamStart Kind = "stream_start" // a long-running request that was let through
 	StreamEnd   Kind = "stream_end"   // the same, when it ended
 	Review      Kind = "token_review" // a token that an API server asked about
+	Locked      Kind = "lock"         // a source that guessed too much was locked out; about no single request
+	Unlocked    Kind = "unlock"       // the same, undone by a person
 )
 
 // Verdict says what became of a request.
@@ -56,6 +58,9 @@ type Event struct {
 	IssuedIssuer  string
 	IssuedTo      string // the account's user name
 	IssuedExpires time.Time
+
+	// Until is when a lock ends.
+	Until time.Time
 
 	Verdict        Verdict
 	Reason         string // closed list, see authn.Reason, policy and gateway

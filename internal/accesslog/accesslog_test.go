@@ -24,6 +24,7 @@ func TestLineHasTheClosedListOfFields(t *testing.T) {
 		Mechanism: "jwt", CredentialID: "JTI=1", CredentialIssuer: "https://issuer", User: "alice", UID: "7", Groups: []string{"a", "b"}, ActingAs: "bob",
 		Cluster: "prod", Verb: "create", Method: "POST", APIGroup: "apps", Resource: "deployments", Subresource: "scale", Namespace: "ns", Name: "n", Path: "/p",
 		IssuedID: "JTI=2", IssuedIssuer: "https://api", IssuedTo: "system:serviceaccount:ns:sa", IssuedExpires: time.Date(2026, 1, 2, 4, 4, 5, 0, time.UTC),
+		Until:   time.Date(2026, 1, 2, 5, 4, 5, 0, time.UTC),
 		Verdict: accesslog.Deny, Reason: "rejected", Cause: errors.New("why"), Status: 401, UpstreamStatus: 200, Duration: 1500 * time.Microsecond,
 	}
 	for field := range reflect.ValueOf(full).NumField() {
@@ -36,7 +37,7 @@ func TestLineHasTheClosedListOfFields(t *testing.T) {
 		"mechanism": "jwt", "credential_id": "JTI=1", "credential_issuer": "https://issuer", "user": "alice", "uid": "7", "groups": []any{"a", "b"}, "acting_as": "bob",
 		"cluster": "prod", "verb": "create", "method": "POST", "api_group": "apps", "resource": "deployments", "subresource": "scale", "namespace": "ns", "name": "n",
 		"issued_id": "JTI=2", "issued_issuer": "https://api", "issued_to": "system:serviceaccount:ns:sa", "issued_expires": "2026-01-02T04:04:05Z",
-		"path": "/p", "cause": "why", "status": 401.0, "upstream_status": 200.0, "duration_ms": 1.5,
+		"path": "/p", "until": "2026-01-02T05:04:05Z", "cause": "why", "status": 401.0, "upstream_status": 200.0, "duration_ms": 1.5,
 	}
 	if diff := cmp.Diff(want, lines(t, full)[0]); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

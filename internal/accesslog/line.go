@@ -35,6 +35,7 @@ const (
 	keyIssuedIssuer     = "issued_issuer"
 	keyIssuedTo         = "issued_to"
 	keyIssuedExpires    = "issued_expires"
+	keyUntil            = "until"
 	keyCause            = "cause"
 	keyStatus           = "status"
 	keyUpstreamStatus   = "upstream_status"
@@ -73,6 +74,10 @@ func (l line) appendEvent(e *Event, at time.Time) line {
 	if !e.IssuedExpires.IsZero() {
 		l = append(l.key(keyIssuedExpires), '"')
 		l = append(e.IssuedExpires.AppendFormat(l, time.RFC3339), '"')
+	}
+	if !e.Until.IsZero() {
+		l = append(l.key(keyUntil), '"')
+		l = append(e.Until.AppendFormat(l, time.RFC3339), '"')
 	}
 	if e.Cause != nil {
 		l = l.always(keyCause, e.Cause.Error())

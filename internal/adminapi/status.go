@@ -48,6 +48,8 @@ type GateStatus struct {
 	Caller Caller `json:"caller"`
 	// Cluster is the one that the request's path addressed.
 	Cluster Cluster `json:"cluster"`
+	// Notices are what the people who run the gate should know although it is ready.
+	Notices []string `json:"notices,omitempty"`
 }
 
 // Caller is an identity and the credential that proved it. It holds nothing that helps to guess or replay that

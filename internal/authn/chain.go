@@ -86,6 +86,8 @@ type Config struct {
 	Audiences []string
 	// Admitter is required.
 	Admitter Admitter
+	// Guard holds back who guesses tokens. Required where there are Tokens; Unguarded is the one that does nothing.
+	Guard Guard
 }
 
 // Chain asks the mechanisms in order. It is immutable and safe for concurrent use.
@@ -105,6 +107,12 @@ func New(config Config) (*Chain, error) {
 		if step.Mechanism == nil || step.Name == "" {
 			return nil, fmt.Errorf("authn: step %q has no mechanism or no name", step.Name)
 		}
+	}
+	if len(config.Tokens) > 0 && config.Guard == nil {
+		return nil, errNoGuard
+	}
+	if config.Guard == nil {
+		config.Guard = Unguarded() // every token is refused
 	}
 	return &Chain{config: config}, nil
 }
@@ -197,8 +205,32 @@ func (c *Chain) webSocket(ctx context.Context, r *Request, d *Decision) (done bo
 	}
 }
 
-// tokens asks every token mechanism; a token that nobody accepts is a rejection even where all passed (BEAR-6).
+// tokens has a token judged unless its sender guessed too much.
 func (c *Chain) tokens(ctx context.Context, r *Request, d *Decision, token secret.String) (done bool) {
+	attempt, err := c.config.Guard.Enter(ctx, r, token)
+	if err != nil {
+		d.Reason, d.Cause = ReasonLockedOut, err
+		if refusal, ok := errors.AsType[Refusal](err); ok {
+			d.Reason = refusal.RefusalReason()
+		}
+		return true
+	}
+	// Also when a mechanism panics: what was reserved must not stay so.
+	defer func() {
+		c.config.Guard.Leave(r, token, attempt, Ending{
+			Credential: d.Credential, Known: d.Reason == ReasonForbidden, Unjudged: d.Reason == ReasonFailed,
+		})
+	}()
+	if attempt.Stranger {
+		strange := *r
+		strange.Stranger = true
+		return c.judge(ctx, &strange, d, token)
+	}
+	return c.judge(ctx, r, d, token)
+}
+
+// judge asks every token mechanism; a token that nobody accepts is a rejection even where all passed (BEAR-6).
+func (c *Chain) judge(ctx context.Context, r *Request, d *Decision, token secret.String) (done bool) {
 	rejected := d.Cause
 	for i := range c.config.Tokens {
 		step := &c.config.Tokens[i]

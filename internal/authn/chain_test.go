@@ -122,6 +122,7 @@ func TestChainOrderAndFallThrough(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			tt.config.Admitter = admits{refuse: "mallory"}
+			tt.config.Guard = authn.Unguarded()
 			chain, err := authn.New(tt.config)
 			if err != nil {
 				t.Fatal(err)
@@ -152,7 +153,7 @@ func TestBearerReading(t *testing.T) {
 	t.Parallel()
 	chain, err := authn.New(authn.Config{
 		Tokens:    []authn.TokenStep{{Name: identity.StaticToken, Mechanism: knows{"tok-alice", "alice"}}, {Name: identity.JWT, Mechanism: knows{"tok with space", "spacey"}}},
-		Anonymous: anonymous, Admitter: admits{},
+		Anonymous: anonymous, Admitter: admits{}, Guard: authn.Unguarded(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -258,8 +259,9 @@ func TestNewRefusesWiringMistakes(t *testing.T) {
 	}{
 		{name: "no admitter"},
 		{name: "nil mechanism", config: authn.Config{Admitter: admits{}, Requests: []authn.RequestStep{{Name: identity.ProxyHeader}}}},
-		{name: "nil token mechanism", config: authn.Config{Admitter: admits{}, Tokens: []authn.TokenStep{{Name: identity.JWT}}}},
-		{name: "nameless", config: authn.Config{Admitter: admits{}, Tokens: []authn.TokenStep{{Mechanism: knows{}}}}},
+		{name: "nil token mechanism", config: authn.Config{Admitter: admits{}, Guard: authn.Unguarded(), Tokens: []authn.TokenStep{{Name: identity.JWT}}}},
+		{name: "nameless", config: authn.Config{Admitter: admits{}, Guard: authn.Unguarded(), Tokens: []authn.TokenStep{{Mechanism: knows{}}}}},
+		{name: "tokens without a guard", config: authn.Config{Admitter: admits{}, Tokens: []authn.TokenStep{{Name: identity.JWT, Mechanism: knows{}}}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -302,7 +304,9 @@ func FuzzStripTokens(f *testing.F) {
 		if h.Get("Authorization") != "" {
 			t.Fatal("Authorization went on")
 		}
-		chain, err := authn.New(authn.Config{Admitter: admits{}, Tokens: []authn.TokenStep{{Name: identity.JWT, Mechanism: tokenSays{accept("x")}}}})
+		chain, err := authn.New(authn.Config{
+			Admitter: admits{}, Guard: authn.Unguarded(), Tokens: []authn.TokenStep{{Name: identity.JWT, Mechanism: tokenSays{accept("x")}}},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -40,6 +40,8 @@ type Request struct {
 	Open bool
 	// Accepted is set by an Admitter that lets a credential in otherwise than usual, and says how, for the record.
 	Accepted Reason
+	// Stranger says that nothing good is known of the token or of where it comes from: where room is short, it is others'.
+	Stranger bool
 	// Now is the time of the decision; every comparison of one decision uses the same one.
 	Now time.Time
 }

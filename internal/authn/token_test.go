@@ -26,6 +26,7 @@ func TestDecideToken(t *testing.T) {
 		},
 		Audiences: []string{"api", "iss"},
 		Admitter:  admits{refuse: "refused"},
+		Guard:     authn.Unguarded(),
 	}
 	failing := full
 	failing.Tokens = append([]authn.TokenStep{{Name: identity.Webhook, Mechanism: tokenSays{fail}}}, full.Tokens...)

@@ -44,6 +44,7 @@ type Checked struct {
 	TokenRequests CheckedTokenRequests
 	TokenReview   *CheckedTokenReview // nil: no such listener
 	Ledger        *CheckedLedger      // nil: nothing can be revoked
+	Lockout       CheckedLockout
 	AccessLog     CheckedAccessLog
 	Tracing       *CheckedTracing // nil: no traces
 

@@ -30,6 +30,8 @@ type Configuration struct {
 	TokenReview *TokenReview `json:"tokenReview,omitempty"`
 	// Where revocations are kept, and what is known of credentials. Left out, no credential can be revoked.
 	Ledger *Ledger `json:"ledger,omitempty"`
+	// How guessing is held back. Left out, it is with the defaults.
+	Lockout Lockout `json:"lockout,omitzero"`
 	// Where decisions are recorded.
 	AccessLog AccessLog `json:"accessLog,omitzero"`
 	// OpenTelemetry traces. Left out, there are none.

@@ -40,6 +40,7 @@ func (c *Configuration) setDefaults() {
 	setDefault(&limits.StreamsPerConnection, DefaultStreamsPerConnection)
 	setDefault(&limits.HeaderBytes, DefaultHeaderBytes)
 	setDefault(&c.Listen.DrainTimeout, Duration(DefaultDrainTimeout))
+	c.Lockout.setDefaults()
 	if c.Authentication.ProxyHeader != nil {
 		c.Authentication.ProxyHeader.setDefaults()
 	}

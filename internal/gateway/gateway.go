@@ -149,7 +149,13 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	x.asked.Header = nil // what is judged again later has no token
 	w.warnings = x.decision.Warnings
 	if !x.decision.Admitted() {
-		g.deny(w, r, x, string(x.decision.Reason), shutOut(x.decision.Reason), x.decision.Cause)
+		public := shutOut(x.decision.Reason)
+		if locked, ok := errors.AsType[*authn.LockedError](x.decision.Cause); ok {
+			public = heldBack(locked, x.source)
+			// Where kubectl asks what there is, it shows its own words instead of the answer's; warnings it always shows.
+			w.warnings = append(w.warnings, public.ErrStatus.Message)
+		}
+		g.deny(w, r, x, string(x.decision.Reason), public, x.decision.Cause)
 		return
 	}
 	w.closing = w.closing || r.ProtoMajor > 1 && x.decision.Identity.IsAnonymous()

@@ -82,6 +82,23 @@ func unauthorized() *apierrors.StatusError {
 	}}
 }
 
+// heldBack is the answer to a caller whose token was not looked at, because too many wrong ones came from where it comes
+// from. It says until when, and nothing about whether there is such a credential. client-go asks again by itself, ten
+// times, where it is told after how many seconds; so only those are told whom that helps.
+func heldBack(locked *authn.LockedError, source string) *apierrors.StatusError {
+	status := &apierrors.StatusError{ErrStatus: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusTooManyRequests, Reason: metav1.StatusReasonTooManyRequests,
+	}}
+	if locked.Until.IsZero() {
+		status.ErrStatus.Message = "too many attempts to authenticate come from " + source + "; please try again"
+		status.ErrStatus.Details = &metav1.StatusDetails{RetryAfterSeconds: 1}
+		return status
+	}
+	status.ErrStatus.Message = "too many failed attempts to authenticate came from " + source + ": no more are looked at until " +
+		locked.Until.UTC().Truncate(time.Second).Add(time.Second).Format(time.RFC3339)
+	return status
+}
+
 // shutOut is the answer to a caller who was not let in: unauthorized, or that asking again may help where nobody could
 // say. client-go asks again by itself.
 func shutOut(reason authn.Reason) *apierrors.StatusError {

@@ -68,6 +68,8 @@ type Config struct {
 	// BestEffort is how long requests are still judged by a view that cannot be proven fresh: revocations may not hold in
 	// that time. 0 refuses them after one second, as anything that is to be trusted should.
 	BestEffort time.Duration
+	// Parts are what others keep in the ledger.
+	Parts []Part
 }
 
 // Names hides what stands in keys, which a store never encrypts.
@@ -289,7 +291,7 @@ func wait(ctx context.Context, d time.Duration) {
 func (l *Ledger) sync(ctx context.Context) error {
 	// Built aside: what is in force stays so until all of the new is there.
 	next, replicas := newMirror(), make(map[string]*replicaView)
-	revision, err := l.config.Store.List(ctx, "", "", func(r Record) error { return take(next, replicas, r) })
+	revision, err := l.config.Store.List(ctx, "", "", func(r Record) error { return l.take(next, replicas, r) })
 	if err != nil {
 		return err
 	}
@@ -317,7 +319,7 @@ func (l *Ledger) watch(ctx context.Context, revision int64) error {
 		l.mu.Lock()
 		generation := l.mirror.generation.Load()
 		for _, record := range change.Records {
-			if err := take(l.mirror, l.replicas, record); err != nil {
+			if err := l.take(l.mirror, l.replicas, record); err != nil {
 				l.mu.Unlock()
 				return err
 			}
@@ -326,7 +328,7 @@ func (l *Ledger) watch(ctx context.Context, revision int64) error {
 			}
 		}
 		l.mu.Unlock()
-		if l.mirror.generation.Load() == generation {
+		if l.mirror.generation.Load() == generation && !fences(change) {
 			l.note(change.Revision)
 			return nil
 		}

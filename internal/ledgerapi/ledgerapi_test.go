@@ -37,7 +37,9 @@ func (openNames) Hide(parts ...string) string {
 }
 
 // rbac allows what it is told to.
-type rbac struct{ allows func(ledgerapi.Access) (bool, error) }
+type rbac struct {
+	allows func(ledgerapi.Access) (bool, error)
+}
 
 func (r rbac) Authorize(_ context.Context, _ *identity.Identity, access ledgerapi.Access) (bool, string, error) {
 	allowed, err := r.allows(access)
@@ -409,6 +411,8 @@ func FuzzBodies(f *testing.F) {
 // never is a store that is lost.
 type never struct{ ledger.Store }
 
-func (never) Read(context.Context, string) (ledger.Record, error) { return ledger.Record{}, errors.New("lost") }
+func (never) Read(context.Context, string) (ledger.Record, error) {
+	return ledger.Record{}, errors.New("lost")
+}
 
 func (never) Commit(context.Context, ledger.Transaction) (int64, error) { return 0, errors.New("lost") }

@@ -100,6 +100,8 @@ func New(version string) *Metrics {
 // Record implements accesslog.Sink.
 func (m *Metrics) Record(e *accesslog.Event) {
 	switch e.Kind {
+	case accesslog.Locked, accesslog.Unlocked:
+		return // counted where they are made
 	case accesslog.StreamStart:
 		m.streams.WithLabelValues(e.Cluster).Inc()
 		return

@@ -102,6 +102,7 @@ func writeText(w http.ResponseWriter, status int, text string) {
 type statusAPI struct {
 	version string
 	ready   func() error
+	notices func() []string
 }
 
 // ServeLocal implements gateway.Local.
@@ -111,6 +112,9 @@ func (a *statusAPI) ServeLocal(w http.ResponseWriter, r *http.Request, caller ga
 	}
 	status := adminapi.NewGateStatus()
 	status.Version, status.Ready = a.version, a.ready() == nil
+	if a.notices != nil {
+		status.Notices = a.notices()
+	}
 	status.Cluster = adminapi.Cluster{Name: caller.Cluster.Name, IdentityMode: caller.Cluster.Mode}
 	status.Caller = adminapi.Caller{
 		Username: caller.Identity.Username, UID: caller.Identity.UID, Groups: caller.Identity.Groups,

@@ -46,17 +46,21 @@ type generation struct {
 }
 
 // build makes a generation. Either all of it is good or nothing changes; every mistake is reported at once. life bounds
-// the background work of its parts; kept is nil where there is no ledger.
-func build(life context.Context, checked *config.Checked, previous *generation, kept *keeper, logger *slog.Logger) (*generation, error) {
+// the background work of its parts; kept is nil where there is no ledger. guard holds back who guesses tokens, unless the
+// configuration wants none.
+func build(life context.Context, checked *config.Checked, previous *generation, kept *keeper, guard authn.Guard, logger *slog.Logger) (*generation, error) {
+	if checked.Lockout.Off {
+		guard = authn.Unguarded()
+	}
 	clusters, err := upstreams(life, checked.Clusters, previous, kept.witness(checked.Ledger), logger)
 	mistakes := []error{err}
 	a := &assembly{
-		ctx: life, checked: checked, previous: previous, logger: logger,
+		ctx: life, checked: checked, previous: previous, logger: logger, kept: kept,
 		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules), Uses: usesOf(previous), Ledger: kept.judge()},
 	}
 	for i := range checked.Clusters {
 		cluster := &checked.Clusters[i]
-		one := &draft{cluster: cluster, chain: authn.Config{Audiences: cluster.Audiences}}
+		one := &draft{cluster: cluster, chain: authn.Config{Audiences: cluster.Audiences, Guard: guard}}
 		if err == nil {
 			one.upstream = clusters[i]
 		}
@@ -65,7 +69,7 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 	if reviews := checked.TokenReview; reviews != nil {
 		for i := range reviews.Callers {
 			caller := &reviews.Callers[i]
-			a.callers = append(a.callers, &draft{caller: caller, chain: authn.Config{Audiences: caller.Audiences}})
+			a.callers = append(a.callers, &draft{caller: caller, chain: authn.Config{Audiences: caller.Audiences, Guard: guard}})
 		}
 	}
 	for _, add := range a.mechanisms() {
@@ -191,7 +195,7 @@ func Validate(ctx context.Context, checked *config.Checked, logger *slog.Logger)
 	}
 	life, end := context.WithCancel(ctx)
 	defer end()
-	g, err := build(life, checked, nil, nil, logger)
+	g, err := build(life, checked, nil, nil, authn.Unguarded(), logger)
 	if err != nil {
 		return err
 	}

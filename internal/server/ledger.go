@@ -64,6 +64,7 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 	config := ledger.Config{
 		Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
 		Strict: checked.Strict, Retention: checked.Retention, BreakGlass: checked.BreakGlass,
+		Parts: []ledger.Part{{Prefix: lockoutPrefix, Take: s.lockout.Take}},
 	}
 	if checked.Etcd == nil {
 		if k.store, err = etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {
@@ -92,6 +93,7 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		k.store.Close()
 		return nil, err
 	}
+	s.lockout.Share(sharedLocks{k.ledger})
 	return k, nil
 }
 
@@ -199,6 +201,14 @@ func (k *keeper) recorder(checked *config.CheckedLedger) gateway.Recorder {
 		return nil
 	}
 	return k.witness(checked)
+}
+
+// hide makes names that last and tell nothing; nil where there is no ledger.
+func (k *keeper) hide() func(parts ...string) string {
+	if k == nil {
+		return nil
+	}
+	return k.sealed.Hide
 }
 
 // ready returns an error while nobody can be judged.

@@ -27,6 +27,7 @@ type assembly struct {
 	checked  *config.Checked
 	previous *generation // nil at the start
 	logger   *slog.Logger
+	kept     *keeper // nil where there is no ledger
 
 	clusters     []*draft
 	callers      []*draft             // API servers that ask about tokens
@@ -215,7 +216,7 @@ func (a *assembly) webhookTokens() error {
 	if a.previous != nil && a.previous.webhook != nil && a.previous.checked.Webhook.Digest == c.Digest {
 		a.webhook = a.previous.webhook
 	} else if a.webhook, err = webhook.New(webhook.Config{
-		Kubeconfig: c.Kubeconfig, Version: c.Version, CacheTTL: c.CacheTTL, Timeout: c.Timeout, MaxConcurrent: c.MaxConcurrent,
+		Kubeconfig: c.Kubeconfig, Version: c.Version, CacheTTL: c.CacheTTL, Timeout: c.Timeout, MaxConcurrent: c.MaxConcurrent, Hide: a.kept.hide(),
 	}); err != nil {
 		return fmt.Errorf("authentication.webhook: %w", err)
 	}

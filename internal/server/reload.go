@@ -88,7 +88,7 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 	if needsRestart(now.checked, checked) {
 		return checked.Files(), errRestart
 	}
-	next, err := build(life, checked, now, s.keeper, s.logger)
+	next, err := build(life, checked, now, s.keeper, s.lockout, s.logger)
 	if err != nil {
 		return checked.Files(), err
 	}

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/policy"
@@ -116,7 +117,7 @@ func TestConfinedTokensAreNotReviewed(t *testing.T) {
 	}
 	assembled := func(requests []policy.RequestRule) error {
 		a := &assembly{checked: checked, logger: slog.New(slog.DiscardHandler), policy: policy.Config{Mechanisms: map[identity.Mechanism]policy.MechanismRules{}}}
-		a.callers = append(a.callers, &draft{caller: &checked.TokenReview.Callers[0]})
+		a.callers = append(a.callers, &draft{caller: &checked.TokenReview.Callers[0], chain: authn.Config{Guard: authn.Unguarded()}})
 		if err := a.staticToken(); err != nil {
 			return err
 		}

@@ -26,6 +26,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/lockout"
 	"github.com/ostiary/ostiary/internal/metrics"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 	"github.com/ostiary/ostiary/internal/tokenreview"
@@ -70,6 +71,8 @@ type Server struct {
 	tracing  *tracing.Provider
 	current  atomic.Pointer[generation]
 	keeper   *keeper
+	lockout  *lockout.Engine
+	recent   *accesslog.Recent
 	life     context.Context //nolint:containedctx // the life of what is done for no request
 }
 
@@ -85,6 +88,9 @@ func Run(ctx context.Context, options Options) error {
 	}
 	s := &Server{options: options, logger: options.Logger, metrics: metrics.New(options.Version)}
 	s.probes = newProbes(s.metrics, s.logger)
+	if err := s.newLockout(&checked.Lockout); err != nil {
+		return err
+	}
 	if s.tracing, err = tracing.New(ctx, checked.Tracing, options.Version); err != nil {
 		return err
 	}
@@ -102,11 +108,16 @@ func Run(ctx context.Context, options Options) error {
 		return err
 	}
 	defer s.keeper.close()
-	first, err := build(life, checked, nil, s.keeper, s.logger)
+	first, err := build(life, checked, nil, s.keeper, s.lockout, s.logger)
 	if err != nil {
 		return err
 	}
-	local := locals{&statusAPI{version: options.Version, ready: s.ready}}
+	local := locals{&statusAPI{version: options.Version, ready: s.ready, notices: s.notices}}
+	lockouts, err := s.lockoutAPI()
+	if err != nil {
+		return err
+	}
+	local = append(local, lockouts)
 	if s.keeper != nil {
 		api, err := s.ledgerAPI()
 		if err != nil {
@@ -115,14 +126,15 @@ func Run(ctx context.Context, options Options) error {
 		local = append(local, api)
 	}
 	if s.gate, err = gateway.New(gateway.Config{
-		State: first.state, Sink: accesslog.Sinks{s.accesses, s.metrics}, Logger: s.logger,
+		State: first.state, Sink: s.sinks(), Logger: s.logger,
 		Local: local, Recorder: s.keeper.recorder(checked.Ledger), Instrument: s.tracing.Transport,
 	}); err != nil {
 		return err
 	}
-	s.reviewer = tokenreview.New(accesslog.Sinks{s.accesses, s.metrics})
+	s.reviewer = tokenreview.New(s.sinks())
 	s.take(first)
 	s.keeper.run(life)
+	go func() { _ = s.lockout.Run(life) }()
 	go s.reviewing(life) // while requests are drained too
 	return s.serve(ctx, life, checked)
 }
@@ -232,6 +244,7 @@ func (s *Server) drain(ctx context.Context, gate *http.Server, asked *reviews, t
 // take makes a generation the one in force.
 func (s *Server) take(next *generation) {
 	s.tls.Store(next.tls)
+	s.useLockout(&next.checked.Lockout)
 	s.reviewer.Use(next.reviews)
 	s.current.Store(next)
 	s.probes.watch(next.clusters)

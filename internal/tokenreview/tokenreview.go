@@ -144,6 +144,12 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	decision := caller.Decider.DecideToken(r.Context(), &authn.Request{
 		Cluster: caller.Name, Audiences: targets, Now: began,
 	}, review.Token)
+	if locked, ok := errors.AsType[*authn.LockedError](decision.Cause); ok && !decision.Admitted() {
+		// Not "no", which kube-apiserver would remember: the token was not looked at. It asks again by itself.
+		w.Header().Set("Retry-After", "1")
+		s.refuse(w, r, began, caller, http.StatusTooManyRequests, locked)
+		return
+	}
 	if decision.Reason == authn.ReasonUnavailable {
 		w.Header().Set("Retry-After", "1")
 		s.refuse(w, r, began, caller, http.StatusServiceUnavailable, decision.Cause)
@@ -227,6 +233,9 @@ func (s *Server) refuse(w http.ResponseWriter, r *http.Request, began time.Time,
 		reason = reasonCaller
 	case http.StatusTooManyRequests:
 		reason = reasonBusy
+		if locked, ok := errors.AsType[*authn.LockedError](cause); ok {
+			reason = string(locked.RefusalReason())
+		}
 	}
 	s.record(r, began, caller, &authn.Decision{Reason: authn.Reason(reason), Cause: cause}, status)
 }

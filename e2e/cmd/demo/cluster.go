@@ -33,10 +33,11 @@ const (
 )
 
 // account writes the kubeconfig of the gate's own account, which may do what the gate asks of the cluster itself: have
-// tokens reviewed, and watch the bootstrap tokens in kube-system.
+// tokens reviewed, ask who may use the ledger, and watch the bootstrap tokens in kube-system.
 func (w *world) account(ctx context.Context) (string, error) {
 	err := w.plane.Grant(ctx, accountName, []rbacv1.PolicyRule{
 		{APIGroups: []string{"authentication.k8s.io"}, Resources: []string{"tokenreviews"}, Verbs: []string{"create"}},
+		{APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}},
 	}, controlplane.User(accountName))
 	if err != nil {
 		return "", err

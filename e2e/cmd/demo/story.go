@@ -32,6 +32,7 @@ const firstWay = 3
 // tell tells the whole story. An error is something that kept it from being told, not a failed check.
 func (s *story) tell(ctx context.Context) error {
 	chapter := firstWay
+	var ways []way
 	for _, way := range s.ways() {
 		w, err := way(ctx, chapter)
 		if err != nil {
@@ -40,9 +41,14 @@ func (s *story) tell(ctx context.Context) error {
 		if err := s.comeIn(ctx, w); err != nil {
 			return err
 		}
+		ways = append(ways, w)
 		chapter++
 	}
 	if err := s.askedByAnother(ctx, chapter); err != nil {
+		return err
+	}
+	chapter++
+	if err := s.shutOut(ctx, chapter, ways); err != nil {
 		return err
 	}
 	s.last = chapter + 1

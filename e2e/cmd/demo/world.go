@@ -202,6 +202,7 @@ func (w *world) configuration(ctx context.Context, dir string) (gate.Object, err
 			"bootstrapToken":       gate.Object{"fromCluster": true},
 			"jwt":                  gate.Object{"file": authenticationFile},
 		},
+		"ledger":        w.ledger(),
 		"tokenRequests": gate.Object{"maxLifetime": longestToken.String()},
 		"tokenReview": gate.Object{
 			"callers": []any{gate.Object{

@@ -6,6 +6,8 @@ import (
 	"crypto/subtle"
 	"errors"
 	"fmt"
+	"hash/maphash"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -35,6 +37,7 @@ var (
 type Record struct {
 	// problem says why the token is refused, whoever presents it; nil if it is not.
 	problem    error
+	id         string
 	digest     [sha256.Size]byte
 	credential *authn.Credential
 }
@@ -46,6 +49,25 @@ func (r *Record) Credential() *authn.Credential {
 	}
 	return r.credential
 }
+
+// decoys are records of nobody. What is asked for and is not there is compared with one of them, which lies as far away in
+// memory as a real one: how long the answer takes must not say which ids there are (BOOT-2, BOOT-5). No secret has their
+// digest, as nobody knows an input of SHA-256 to it.
+type decoys struct {
+	seed maphash.Seed
+	of   [1024]*Record
+}
+
+func newDecoys() *decoys {
+	d := &decoys{seed: maphash.MakeSeed()}
+	for i := range d.of {
+		d.of[i] = newRecord(fmt.Sprintf("%06d", i), [sha256.Size]byte{}, nil)
+	}
+	return d
+}
+
+// find is the one that stands in for an id.
+func (d *decoys) find(id string) *Record { return d.of[maphash.String(d.seed, id)%uint64(len(d.of))] }
 
 // Source knows tokens by their id.
 type Source interface {
@@ -84,7 +106,7 @@ func FromSecret(s *corev1.Secret) *Record {
 
 // newRecord is a record without a problem or an end.
 func newRecord(id string, digest [sha256.Size]byte, groups []string) *Record {
-	return &Record{digest: digest, credential: &authn.Credential{
+	return &Record{id: strings.Clone(id), digest: digest, credential: &authn.Credential{
 		// The id is public: it stands in the clear in Secrets' names and users' names.
 		ID:        identity.CredentialID{Value: "BOOTSTRAP=" + id},
 		Mechanism: identity.BootstrapToken,
@@ -96,11 +118,12 @@ func newRecord(id string, digest [sha256.Size]byte, groups []string) *Record {
 type Mechanism struct {
 	source    Source
 	allowWeak bool
+	decoys    *decoys
 }
 
 // New returns a mechanism. allowWeak takes tokens that anybody may guess, as kube-apiserver does (G-17).
 func New(source Source, allowWeak bool) *Mechanism {
-	return &Mechanism{source: source, allowWeak: allowWeak}
+	return &Mechanism{source: source, allowWeak: allowWeak, decoys: newDecoys()}
 }
 
 // AuthenticateToken answers for one token. What kube-apiserver passes over it passes over as well (BOOT-1 to BOOT-9): no
@@ -111,15 +134,19 @@ func (m *Mechanism) AuthenticateToken(_ context.Context, r *authn.Request, token
 		return authn.None() // BOOT-1
 	}
 	record, found, err := m.source.Find(id)
-	switch {
-	case err != nil:
+	if err != nil {
 		return authn.Fail(err)
-	case !found:
-		return authn.None() // BOOT-2
+	}
+	// One way for an id that is not known and for a secret that is wrong.
+	decoy := m.decoys.find(id)
+	if !found {
+		record = decoy
 	}
 	digest := sha256.Sum256([]byte(part))
-	if subtle.ConstantTimeCompare(digest[:], record.digest[:]) != 1 {
-		return authn.None() // BOOT-5
+	sameID := subtle.ConstantTimeCompare([]byte(record.id), []byte(id))
+	same := subtle.ConstantTimeCompare(digest[:], record.digest[:])
+	if !found || sameID&same != 1 {
+		return authn.None()
 	}
 	// From here on the caller knows the secret: what is wrong with it may be told in the log.
 	switch expires := record.credential.NotAfter; {

@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/token/cache"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -44,6 +45,9 @@ type Config struct {
 	// MaxConcurrent bounds the questions under way; further ones fail at once. 0 means no bound, and no circuit breaker,
 	// as in kube-apiserver.
 	MaxConcurrent int
+	// Hide makes names of parts that tell nothing of them, and are the same in every process and after a restart. Nil, or an
+	// empty name, leaves that to a key of this process.
+	Hide func(parts ...string) string
 }
 
 // Service is a TokenReview service. It is safe for concurrent use.
@@ -53,6 +57,8 @@ type Service struct {
 	idKey  [sha256.Size]byte
 	ask    func(implicit []string) (*webhook.WebhookTokenAuthenticator, error)
 	close  func()
+	// strangers bounds the questions about tokens of which nothing good is known, so that junk leaves room; nil: no bound.
+	strangers *semaphore.Weighted
 
 	mu         sync.Mutex
 	mechanisms map[string]*Mechanism // by implicit audiences
@@ -68,6 +74,9 @@ func New(config Config) (*Service, error) {
 	rest.Wrap(guard.wrap)
 	s := &Service{config: config, server: rest.Host, close: guard.close, mechanisms: make(map[string]*Mechanism)}
 	_, _ = rand.Read(s.idKey[:]) // never fails
+	if config.MaxConcurrent > 0 {
+		s.strangers = semaphore.NewWeighted(strangersOf(config.MaxConcurrent))
+	}
 	s.ask = func(implicit []string) (*webhook.WebhookTokenAuthenticator, error) {
 		return webhook.New(rest, config.Version, implicit, *webhook.DefaultRetryBackoff())
 	}
@@ -76,6 +85,9 @@ func New(config Config) (*Service, error) {
 	}
 	return s, nil
 }
+
+// strangersOf is how many of so many questions at a time may be about strangers' tokens: three in four, and one at least.
+func strangersOf(concurrent int) int64 { return max(1, int64(concurrent)*3/4) } //nolint:mnd // as the comment says
 
 // Close lets go of idle connections. Questions under way go on.
 func (s *Service) Close() { s.close() }
@@ -118,6 +130,12 @@ func (m *Mechanism) AuthenticateToken(ctx context.Context, r *authn.Request, tok
 	}
 	if len(r.Audiences) > 0 {
 		ctx = authenticator.WithAudiences(ctx, r.Audiences)
+	}
+	if strangers := m.service.strangers; r.Stranger && strangers != nil {
+		if !strangers.TryAcquire(1) {
+			return authn.Fail(errBusy)
+		}
+		defer strangers.Release(1)
 	}
 	response, ok, err := m.cached.AuthenticateToken(ctx, raw)
 	_, refused := errors.AsType[*refusal](err)
@@ -170,13 +188,19 @@ func (m *Mechanism) verify(ctx context.Context, client authenticator.Token, toke
 	return &authenticator.Response{User: &verifiedUser{credential: credential}, Audiences: response.Audiences}, true, nil
 }
 
-// credentialID is the service's own where it names one. Otherwise it is a digest under a key of this process: the service
-// may know weak tokens, and a plain digest in a log would let them be guessed in peace.
+// credentialID is the service's own where it names one. Otherwise it is a digest under a key, the ledger's where there
+// is one: the service may know weak tokens, and a plain digest in a log would let them be guessed in peace.
 func (s *Service) credentialID(token string, info user.Info) identity.CredentialID {
 	id := identity.CredentialID{Issuer: s.server}
 	if named := info.GetExtra()[identity.ExtraCredentialID]; len(named) == 1 && strings.Contains(named[0], "=") {
 		id.Value = named[0]
 		return id
+	}
+	if s.config.Hide != nil {
+		if hidden := s.config.Hide("webhook", s.server, token); hidden != "" {
+			id.Value = "WEBHOOKHMAC=" + hidden
+			return id
+		}
 	}
 	mac := hmac.New(sha256.New, s.idKey[:])
 	mac.Write([]byte(token))

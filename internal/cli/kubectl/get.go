@@ -17,11 +17,12 @@ import (
 	"github.com/ostiary/ostiary/internal/adminapi"
 )
 
-const getLong = `List what the gate's ledger holds.
+const getLong = `List what the gate's ledger holds, and what happens at the gate.
 
 credentials: every credential that was seen, or whose issue was: whose it is, until when, when and from where it was used.
 revocations: what is shut out, by whom and why; --all shows those too that were lifted.
 streams: long-running requests that are open, such as watches, logs, execs and port-forwards.
+lockouts: sources that are locked out because too many tokens from there were wrong, and until when.
 
 With --watch, what changes is shown until the command is interrupted.
 
@@ -35,6 +36,7 @@ const watchEvery = 2 * time.Second
 type getFlags struct {
 	user, mechanism, issuer, state string
 	unusedFor, expiresIn           time.Duration
+	source, id                     string
 	all, watch                     bool
 	limit                          int
 }
@@ -42,11 +44,11 @@ type getFlags struct {
 func newGet(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
 	var chosen getFlags
 	command := &cobra.Command{
-		Use:       "get (credentials | revocations | streams)",
-		Short:     "List what the gate's ledger holds",
+		Use:       "get (credentials | revocations | streams | lockouts)",
+		Short:     "List what the gate knows",
 		Long:      getLong,
 		Args:      cobra.MatchAll(cobra.ExactArgs(1), cobra.OnlyValidArgs),
-		ValidArgs: []string{adminapi.CredentialsResource, adminapi.RevocationsResource, adminapi.StreamsResource},
+		ValidArgs: []string{adminapi.CredentialsResource, adminapi.RevocationsResource, adminapi.StreamsResource, adminapi.LockoutsResource},
 		Example: `  # Whose credentials have not been used for a month, and count
   kubectl ostiary get credentials --state active --unused-for 720h
   # What alice has
@@ -59,6 +61,8 @@ func newGet(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStr
 	set.StringVar(&chosen.state, "state", "", "Only credentials in this state: "+strings.Join(adminapi.States(), ", ")+".")
 	set.DurationVar(&chosen.unusedFor, "unused-for", 0, "Only credentials that were not used for that long.")
 	set.DurationVar(&chosen.expiresIn, "expires-within", 0, "Only credentials that end within that time, or have ended.")
+	set.StringVar(&chosen.source, "source", "", "Only lockouts that hold this IP address.")
+	set.StringVar(&chosen.id, "credential", "", "Only lockouts on this claimed credential id.")
 	set.BoolVar(&chosen.all, "all", false, "Revocations that were lifted too.")
 	set.BoolVarP(&chosen.watch, "watch", "w", false, "Go on, and show what changes.")
 	set.IntVar(&chosen.limit, "limit", 0, "At most that many; 0 for all.")
@@ -74,6 +78,8 @@ func newGet(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStr
 		switch args[0] {
 		case adminapi.StreamsResource:
 			return poll(ctx, &chosen, output, streams, server.streams)
+		case adminapi.LockoutsResource:
+			return poll(ctx, &chosen, output, streams, server.lockouts)
 		case adminapi.CredentialsResource:
 			list, how = server.credentials, watchedCredentials()
 		default:
@@ -112,7 +118,7 @@ func watchedRevocations() watched {
 }
 
 // poll prints a list, and with --watch the list again whenever it changed.
-func poll(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (*streamList, error)) error {
+func poll(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (report, error)) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for shown := ""; ; {
@@ -130,7 +136,8 @@ func poll(ctx context.Context, chosen *getFlags, output *format, streams generic
 				return err
 			}
 		}
-		if missing := result.missing(); len(missing) > 0 && !chosen.watch {
+		if partial, ok := result.(interface{ missing() []string }); ok && len(partial.missing()) > 0 && !chosen.watch {
+			missing := partial.missing()
 			return exitWith(ExitNotReady, "not complete; not in the list: %s", strings.Join(missing, ", "))
 		}
 		if !chosen.watch {
@@ -179,7 +186,7 @@ func (s *server) revocations(ctx context.Context, chosen *getFlags) (listing, er
 }
 
 // streams lists open streams.
-func (s *server) streams(ctx context.Context, chosen *getFlags) (*streamList, error) {
+func (s *server) streams(ctx context.Context, chosen *getFlags) (report, error) {
 	list := &streamList{now: time.Now()}
 	query := url.Values{}
 	set(query, map[string]string{"user": chosen.user, "mechanism": chosen.mechanism})

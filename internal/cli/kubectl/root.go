@@ -51,6 +51,7 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		newAudit(flags, streams),
 		newCan(flags, streams),
 		newDescribe(flags, streams),
+		newExplain(flags, streams),
 		newGet(flags, streams),
 		newInventory(flags, streams),
 		newImport(flags, streams),
@@ -59,6 +60,7 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 		newRevoke(flags, streams),
 		newSnapshot(flags, streams),
 		newStatus(flags, streams),
+		newUnlock(flags, streams),
 		newVersion(flags, streams),
 		newWhoAmI(flags, streams),
 	)

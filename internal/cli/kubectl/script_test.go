@@ -39,7 +39,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs every script of testdata/script against servers that answer as an API server or a gate does. Each
 // context of the scripts' kubeconfig names one way to answer.
 func TestScripts(t *testing.T) {
-	server := httptest.NewTLSServer(answers())
+	server := httptest.NewTLSServer(answers(t))
 	t.Cleanup(server.Close)
 	stranger := httptest.NewTLSServer(http.NotFoundHandler())
 	stranger.Close() // Nobody listens on its port any more.
@@ -87,7 +87,7 @@ func newKubeconfig(server *httptest.Server, closed string) clientcmdapi.Config {
 		config.Clusters[context] = &clientcmdapi.Cluster{Server: url, CertificateAuthorityData: ca}
 		config.Contexts[context] = &clientcmdapi.Context{Cluster: context, AuthInfo: user}
 	}
-	for _, way := range []string{"gate", "static", "unready", "plain", "rbac", "hostile", "login", "redirect", "broken", "half", "old", "endless", "weak", "forbidden"} {
+	for _, way := range []string{"gate", "static", "unready", "plain", "rbac", "hostile", "login", "redirect", "broken", "half", "old", "endless", "weak", "forbidden", "onlooker"} {
 		add(way, server.URL+"/"+way, ca, "alice")
 	}
 	add("refused", server.URL+"/gate", ca, "nobody")
@@ -104,7 +104,8 @@ const (
 
 // answers is an API server for every context of the kubeconfig, told apart by the first part of the path, as a gate
 // tells its clusters apart.
-func answers() http.Handler {
+func answers(t *testing.T) http.Handler {
+	t.Helper()
 	alice := authenticationv1.UserInfo{
 		Username: "alice", UID: "u-1", Groups: []string{"dev", "system:authenticated"},
 		Extra: map[string]authenticationv1.ExtraValue{"authentication.kubernetes.io/credential-id": {"JTI=42"}},
@@ -151,6 +152,14 @@ func answers() http.Handler {
 
 	weakCluster(mux)
 	mux.HandleFunc("/forbidden/", sends(http.StatusForbidden, failure(http.StatusForbidden, metav1.StatusReasonForbidden)))
+	serveLedger(t, mux)
+	lockouts(mux, "/gate")
+	mux.HandleFunc("GET /rbac"+adminapi.LockoutsPath, sends(http.StatusForbidden, failure(http.StatusForbidden, metav1.StatusReasonForbidden)))
+	mux.HandleFunc("GET /hostile"+adminapi.LockoutsPath, sends(http.StatusOK, adminapi.LockoutList{
+		TypeMeta: adminapi.TypeOf(adminapi.LockoutListKind),
+		Items:    []adminapi.Lockout{{Status: adminapi.LockoutStatus{Kind: "pair", Source: "203.0.113.7/32", CredentialID: "JTI=\x1b[2J\nl-1"}}},
+	}))
+
 	mux.HandleFunc("/login/", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>sign in</html>")) })
 	mux.HandleFunc("/redirect/", func(w http.ResponseWriter, r *http.Request) {
 		http.Redirect(w, r, "/gate"+strings.TrimPrefix(r.URL.Path, "/redirect"), http.StatusTemporaryRedirect)
@@ -196,4 +205,40 @@ func sends(code int, object any) http.HandlerFunc {
 		w.WriteHeader(code)
 		_ = json.NewEncoder(w).Encode(object)
 	}
+}
+
+// lockouts makes a gate that has locked a source out.
+func lockouts(mux *http.ServeMux, prefix string) {
+	lock := func(name, kind, id string) adminapi.Lockout {
+		return adminapi.Lockout{
+			TypeMeta: adminapi.TypeOf(adminapi.LockoutKind), Metadata: adminapi.ObjectMeta{Name: name},
+			Status: adminapi.LockoutStatus{
+				Kind: kind, Source: "203.0.113.7/32", CredentialID: id, Until: time.Date(2125, 1, 1, 0, 0, 0, 0, time.UTC),
+			},
+		}
+	}
+	all := []adminapi.Lockout{lock("l-00000000000000000001", "pair", "BOOTSTRAP=abcdef"), lock("l-00000000000000000002", "prefix", "")}
+	mux.HandleFunc("GET "+prefix+adminapi.LockoutsPath, func(w http.ResponseWriter, r *http.Request) {
+		list := adminapi.LockoutList{TypeMeta: adminapi.TypeOf(adminapi.LockoutListKind), Items: []adminapi.Lockout{}}
+		if source := r.URL.Query().Get("source"); source == "" || source == "203.0.113.7" {
+			list.Items = all
+		}
+		sends(http.StatusOK, list)(w, r)
+	})
+	for i, complete := range []bool{false, true} {
+		one := all[i]
+		mux.HandleFunc("POST "+prefix+adminapi.LockoutsPath+"/"+one.Metadata.Name+"/"+adminapi.UnlockSubresource, func(w http.ResponseWriter, r *http.Request) {
+			var request adminapi.UnlockRequest
+			if err := json.NewDecoder(r.Body).Decode(&request); err != nil || request.Is(adminapi.UnlockRequestKind) != nil || request.Reason == "" {
+				sends(http.StatusBadRequest, failure(http.StatusBadRequest, metav1.StatusReasonBadRequest))(w, r)
+				return
+			}
+			one.Status.InForce = &adminapi.InForce{Complete: complete}
+			sends(http.StatusOK, one)(w, r)
+		})
+	}
+	mux.HandleFunc("GET "+prefix+adminapi.RefusalsPath+"/7f", sends(http.StatusOK, adminapi.Refusal{
+		TypeMeta: adminapi.TypeOf(adminapi.RefusalKind), Metadata: adminapi.ObjectMeta{Name: "7f", CreationTimestamp: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
+		Status: adminapi.RefusalStatus{Code: http.StatusTooManyRequests, Reason: "locked_out", Cause: "prefix 203.0.113.7/32", Source: "203.0.113.7", Lockouts: all[1:]},
+	}))
 }

@@ -146,10 +146,15 @@ func (s *serverStatus) rows() []row {
 	if s.Gate.Ready {
 		ready = "yes"
 	}
-	return append(rows,
+	rows = append(rows,
 		row{"Ostiary gate", gateText(s.Gate)},
 		row{"Gate version", s.Gate.Version},
 		row{"Gate ready", ready},
+	)
+	for _, notice := range s.Gate.Notices {
+		rows = append(rows, row{"Notice", notice})
+	}
+	return append(rows,
 		row{"Authenticated as", s.Gate.Caller.Username},
 		row{"Mechanism", s.Gate.Caller.Mechanism},
 	)

@@ -6,7 +6,7 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
+	"encoding/hex"
 	"encoding/binary"
 	"fmt"
 
@@ -114,5 +114,5 @@ func (k *keys) hide(parts ...string) string {
 		mac.Write(length[:])
 		mac.Write([]byte(part))
 	}
-	return base64.RawURLEncoding.EncodeToString(mac.Sum(nil)[:hiddenBytes])
+	return hex.EncodeToString(mac.Sum(nil)[:hiddenBytes])
 }
