@@ -118,7 +118,7 @@ func watchedRevocations() watched {
 }
 
 // poll prints a list, and with --watch the list again whenever it changed.
-func poll(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (report, error)) error {
+func poll(ctx context.Context, chosen *getFlags, output *format, streams genericiooptions.IOStreams, list func(context.Context, *getFlags) (printed, error)) error {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
 	for shown := ""; ; {
@@ -186,7 +186,7 @@ func (s *server) revocations(ctx context.Context, chosen *getFlags) (listing, er
 }
 
 // streams lists open streams.
-func (s *server) streams(ctx context.Context, chosen *getFlags) (report, error) {
+func (s *server) streams(ctx context.Context, chosen *getFlags) (printed, error) {
 	list := &streamList{now: time.Now()}
 	query := url.Values{}
 	set(query, map[string]string{"user": chosen.user, "mechanism": chosen.mechanism})

@@ -16,7 +16,7 @@ import (
 )
 
 // lockouts lists who is locked out.
-func (s *server) lockouts(ctx context.Context, chosen *getFlags) (report, error) {
+func (s *server) lockouts(ctx context.Context, chosen *getFlags) (printed, error) {
 	list := &lockoutList{now: time.Now()}
 	query := url.Values{}
 	set(query, map[string]string{"source": chosen.source, "credentialID": chosen.id})
