@@ -44,6 +44,9 @@ e2e: ## Run the end-to-end tests alone
 diff: ## Compare the gate's decisions with kube-apiserver's on N generated requests of a SEED
 	DIFF_N=$(or $(N),5000) DIFF_SEED=$(or $(SEED),1) go test -C e2e -count=1 -v -timeout 24h -run TestDifferential ./decisions
 
+chaos: ## Revoke CHAOS_TRIALS (10000) times while replicas and etcd are stopped, killed and cut off, by a CHAOS_SEED
+	CHAOS_TRIALS=$(or $(CHAOS_TRIALS),10000) CHAOS_SEED=$(CHAOS_SEED) go test -C e2e -count=1 -v -timeout 24h -run TestRevocationsHold ./chaos
+
 bench: ## Measure Ostiary beside a plain reverse proxy, a full ledger beside an empty one (RECORDS), and parts beside Kubernetes' own
 	cd e2e && go run ./cmd/bench $(if $(RECORDS),-records $(RECORDS))
 	go test -run '^$$' -bench 'FirstSight|Review|Mirror' ./internal/authn ./internal/tokenreview ./internal/ledger
@@ -58,4 +61,4 @@ vuln: ## Look for known vulnerabilities in what the programs call; needs the onl
 release: check build ## Do all checks, then write the checksums of the programs in bin/cross/
 	cd bin/cross && sha256sum *ostiary-* > SHA256SUMS
 
-.PHONY: help build test lint fmt gen check fuzz e2e diff bench demo vuln release
+.PHONY: help build test lint fmt gen check fuzz e2e diff chaos bench demo vuln release

@@ -18,6 +18,9 @@ import (
 // checkTimeout bounds the check of one person's history; one that is good takes milliseconds.
 const checkTimeout = time.Minute
 
+// maxPages is of how many persons it is shown what went wrong: more would bury it.
+const maxPages = 10
+
 // ErrViolation is wrapped by what Check returns of a history that cannot be.
 var ErrViolation = errors.New("the history cannot be: a revocation did not hold")
 
@@ -66,6 +69,7 @@ func (h *History) Check(folder string) error {
 		persons[e.Person] = append(persons[e.Person], porcupine.Operation{ClientId: client, Input: &e, Call: int64(e.Begin), Return: int64(e.End)})
 	}
 	var errs []error
+	bad := 0
 	for _, person := range slices.Sorted(maps.Keys(persons)) {
 		operations := persons[person]
 		for i := range operations {
@@ -76,11 +80,17 @@ func (h *History) Check(folder string) error {
 		case porcupine.Unknown:
 			errs = append(errs, fmt.Errorf("the history of %s (%d events) could not be checked within %s", person, len(operations), checkTimeout))
 		default:
+			if bad++; bad > maxPages {
+				continue
+			}
 			_, info := porcupine.CheckOperationsVerbose(model(), operations, checkTimeout)
 			page := filepath.Join(folder, person+".html")
 			errs = append(errs, fmt.Errorf("%w: %s, of %d events; see %s", ErrViolation, person, len(operations), page),
 				porcupine.VisualizePath(model(), info, page))
 		}
+	}
+	if bad > maxPages {
+		errs = append(errs, fmt.Errorf("%w: %d persons in all", ErrViolation, bad))
 	}
 	return errors.Join(errs...)
 }

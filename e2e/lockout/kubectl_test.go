@@ -197,10 +197,10 @@ func TestBootstrapPairIsLocked(t *testing.T) {
 	}
 }
 
-// TestLockoutOff is the twin: where the operator wants none, everybody may guess.
-func TestLockoutOff(t *testing.T) {
+// TestLockoutDisabled is the twin: where the operator wants none, everybody may guess.
+func TestLockoutDisabled(t *testing.T) {
 	t.Parallel()
-	h := open(t, func(config gate.Object) { config["lockout"] = gate.Object{"off": true} })
+	h := open(t, func(config gate.Object) { config["lockout"] = gate.Object{"disabled": true} })
 	if judged := h.guess(t, 60, wrongPassword); judged != 60 {
 		t.Errorf("%d of 60 guesses were looked at", judged)
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"net/url"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -44,6 +45,10 @@ type Ledger struct {
 	// the store and its backups. Without it the ledger is lost. Nobody but its owner may read it; a Kubernetes Secret that is
 	// mounted with defaultMode 0400 will do.
 	KeyFile string `json:"keyFile"`
+	// File of this gate's own in which it keeps what it knows of the ledger, so that it notices when the store was rolled back
+	// to an earlier state, in which revocations are missing. It must not be restored together with the store. Left out, it is
+	// the embedded store's directory with ".checkpoint" after its name; with etcd there is none.
+	CheckpointFile string `json:"checkpointFile,omitempty"`
 	// How long requests are still let in when the ledger cannot be read, up to 5m. New revocations may not hold in that time.
 	// Left out, requests are refused with 503 after one second, and open streams are cut after five.
 	BestEffort Duration `json:"bestEffort,omitzero"`
@@ -98,6 +103,8 @@ type CheckedLedger struct {
 	// KeyFile is the absolute name of the key, for messages, and Key is what is in it.
 	KeyFile string
 	Key     secret.String
+	// CheckpointFile is an absolute name; empty where a rollback is not noticed.
+	CheckpointFile string
 	// BestEffort is 0 where the gate refuses what it cannot judge.
 	BestEffort time.Duration
 }
@@ -176,7 +183,28 @@ func (c *checker) ledger(p *field.Path, written *Ledger, clusters []CheckedClust
 			c.invalid(p.Child("embedded", "directory"), written.Embedded.Directory, "%s is a file; name a folder", checked.Directory)
 		}
 	}
+	c.checkpoint(p.Child("checkpointFile"), written.CheckpointFile, checked)
 	return checked
+}
+
+// checkpoint checks where this gate keeps what it knows of the ledger.
+func (c *checker) checkpoint(p *field.Path, written string, checked *CheckedLedger) {
+	if written == "" {
+		if checked.Directory == "" {
+			c.warn(p, "without it a gate that starts does not notice that etcd was rolled back to an earlier state, in which revocations are missing")
+			return
+		}
+		checked.CheckpointFile = checked.Directory + ".checkpoint"
+		return
+	}
+	checked.CheckpointFile = c.absolute(written)
+	inside, err := filepath.Rel(checked.Directory, checked.CheckpointFile)
+	if checked.Directory != "" && err == nil && filepath.IsLocal(inside) {
+		c.invalid(p, written, "must not be inside the store's directory: it would be rolled back together with the store")
+	}
+	if info, err := os.Stat(filepath.Dir(checked.CheckpointFile)); err != nil || !info.IsDir() {
+		c.invalid(p, written, "the folder %s does not exist; create it, writable for the gate", filepath.Dir(checked.CheckpointFile))
+	}
 }
 
 // etcd checks the cluster of an external store.

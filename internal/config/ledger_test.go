@@ -57,6 +57,8 @@ func TestLedgerRefuses(t *testing.T) {
 		{"prefix without an end", []string{"/gates/prod/", "/gates/prod"}, "ledger.etcd.prefix: must start and end"},
 		{"prefix of everything", []string{"/gates/prod/", "/"}, "ledger.etcd.prefix: must start and end"},
 		{"prefix with a space", []string{"/gates/prod/", "/gates /"}, "ledger.etcd.prefix: visible ASCII"},
+		{"checkpoint in a missing folder", []string{"keyFile: token", "keyFile: token\n  checkpointFile: no/checkpoint"}, "ledger.checkpointFile: does not exist; create it"},
+		{"checkpoint inside the store", []string{"  keyFile: token", "  embedded: {directory: .}\n  keyFile: token\n  checkpointFile: checkpoint", "  etcd:\n    endpoints: [https://10.0.0.1:2379, \"https://ETCD-2.example.org:2379\"]\n    tls: {certificateAuthorityFile: cluster-ca.crt, certFile: front.crt, keyFile: front.key}\n    prefix: /gates/prod/\n", ""}, "ledger.checkpointFile: must not be inside"},
 		{"no key", []string{"  keyFile: token\n", ""}, "ledger.keyFile: Required"},
 		{"a key that is not there", []string{"keyFile: token", "keyFile: no.key"}, "ledger.keyFile: cannot be read"},
 		{"no CA", []string{"certificateAuthorityFile: cluster-ca.crt, ", ""}, "ledger.etcd.tls.certificateAuthorityFile: Required"},

@@ -12,7 +12,7 @@ import (
 // would be laxer than one whose operator had thought of it. docs/lockout.md says how it works.
 type Lockout struct {
 	// Count nothing, and lock nobody out. The other fields must be left out then.
-	Off bool `json:"off,omitempty"`
+	Disabled bool `json:"disabled,omitempty"`
 	// Guesses from one IPv4 address or IPv6 /64.
 	Prefix LockoutPrefix `json:"prefix,omitzero"`
 	// Guesses at the secret of one id, from one address.
@@ -53,14 +53,14 @@ const (
 
 // CheckedLockout is how guessing is held back.
 type CheckedLockout struct {
-	// Off says that it is not.
-	Off bool
-	// Settings are complete, and good, unless Off is set.
+	// Disabled says that it is not.
+	Disabled bool
+	// Settings are complete, and good, unless Disabled is set.
 	Settings lockout.Settings
 }
 
 func (l *Lockout) setDefaults() {
-	if l.Off {
+	if l.Disabled {
 		return
 	}
 	setDefault(&l.Prefix.Burst, lockout.DefaultPrefixBurst)
@@ -73,12 +73,12 @@ func (l *Lockout) setDefaults() {
 }
 
 func (c *checker) lockout(p *field.Path, written *Lockout) CheckedLockout {
-	if written.Off {
-		if *written != (Lockout{Off: true}) {
-			c.invalid(p.Child("off"), true, "the other fields have no effect then; remove them, or off")
+	if written.Disabled {
+		if *written != (Lockout{Disabled: true}) {
+			c.invalid(p.Child("disabled"), true, "the other fields have no effect then; remove them, or disabled")
 		}
-		c.warn(p.Child("off"), "nobody who guesses tokens is held back")
-		return CheckedLockout{Off: true}
+		c.warn(p.Child("disabled"), "nobody who guesses tokens is held back")
+		return CheckedLockout{Disabled: true}
 	}
 	prefix, pair := p.Child("prefix"), p.Child("pair")
 	c.inRange(prefix.Child("burst"), written.Prefix.Burst, 1, maxPrefixBurst)

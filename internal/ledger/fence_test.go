@@ -89,16 +89,43 @@ func (d *deaf) Watch(ctx context.Context, prefix string, after int64, each func(
 // TestWatchThatStands: a watch that brings nothing, while the store has news, is begun anew.
 func TestWatchThatStands(t *testing.T) {
 	t.Parallel()
-	real := openStore(t)
-	store := &deaf{Store: real}
+	inner := openStore(t)
+	store := &deaf{Store: inner}
 	store.hears.Store(1)
-	l, other := run(t, store), run(t, real)
+	l, other := run(t, store), run(t, inner)
 	cred := certificate("1")
 	if err := l.Judge(request(), cred); err != nil {
 		t.Fatal(err)
 	}
 	revoke(t, other, ledger.Target{Kind: ledger.User, Name: "alice"})
 	eventually(t, "the revocation is in force", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrRevoked) })
+}
+
+// TestStreamsThatEndSlowly: a replica that needs long to cut its streams hears of changes as before, and says that it is done.
+func TestStreamsThatEndSlowly(t *testing.T) {
+	t.Parallel()
+	store := &deaf{Store: openStore(t)}
+	var slow atomic.Bool
+	l := run(t, store, func(c *ledger.Config) {
+		c.Changed = func() map[string]int {
+			if slow.Load() {
+				timer := time.NewTimer(4 * time.Second)
+				defer timer.Stop()
+				<-timer.C
+			}
+			return nil
+		}
+	})
+	slow.Store(true)
+	if _, err := l.Revoke(t.Context(), &ledger.Revocation{Target: ledger.Target{Kind: ledger.User, Name: "alice"}, Reason: "a test", Actor: by()}); err != nil {
+		t.Fatal(err)
+	}
+	slow.Store(false)
+	eventually(t, "it is done", func() bool { return errors.Is(l.Judge(request(), certificate("1")), ledger.ErrRevoked) })
+	revoke(t, l, ledger.Target{Kind: ledger.User, Name: "somebody"})
+	if n := store.watches.Load(); n != 1 {
+		t.Errorf("%d watches", n)
+	}
 }
 
 // mute is a store that takes no commit of a replica's record.
@@ -118,9 +145,9 @@ func (m *mute) Commit(ctx context.Context, t ledger.Transaction) (int64, error) 
 // TestTakenForDead: a replica that is silent is fenced until its last stream has certainly ended, and is nobody's concern after.
 func TestTakenForDead(t *testing.T) {
 	t.Parallel()
-	real := openStore(t)
-	store := &mute{Store: real}
-	a := run(t, real, func(c *ledger.Config) { c.Replica = "a" })
+	inner := openStore(t)
+	store := &mute{Store: inner}
+	a := run(t, inner, func(c *ledger.Config) { c.Replica = "a" })
 	b := run(t, store, func(c *ledger.Config) { c.Replica = "b" })
 	cred, open := certificate("1"), request()
 	open.Open = true

@@ -3,6 +3,7 @@ package ledger
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"time"
 )
@@ -59,6 +60,9 @@ var unavailable = &Refusal{} //nolint:gochecknoglobals // a constant that Go can
 // Ready returns an error while requests are refused because the ledger cannot be read, or would be but for best effort.
 func (l *Ledger) Ready() error {
 	if proven := l.proven.Load(); proven == nil || time.Since(*proven) > freshFor {
+		if trouble := l.trouble.Load(); trouble != nil {
+			return fmt.Errorf("%w: %w", ErrUnavailable, *trouble)
+		}
 		return ErrUnavailable
 	}
 	return nil
@@ -91,15 +95,11 @@ func (l *Ledger) prove(ctx context.Context) {
 	}
 }
 
-// errRolledBack keeps a replica from being fresh that knows more than the store: what was revoked may have come back to life,
-// and revisions that were seen mean something else now.
-var errRolledBack = errors.New("ledger: the store has lost what it had, as after a backup was brought back; see that nobody who is shut out comes in by it, then start every gate anew")
-
 // errBehind ends a watch that brings nothing while the store has news, as that of a member does which hangs.
 var errBehind = errors.New("ledger: the watch does not bring what the store has")
 
-// behind notes that a probe which began then ended without the mirror having what the store had. If that goes on, changes are
-// asked for anew.
+// behind notes that a probe which began then ended without the mirror having what the store had. If that goes on, and nothing comes,
+// changes are asked for anew.
 func (l *Ledger) behind(began time.Time) {
 	if l.late.IsZero() {
 		l.late = began
@@ -109,9 +109,19 @@ func (l *Ledger) behind(began time.Time) {
 	}
 	l.late = time.Time{}
 	l.mu.Lock()
+	stands := !l.busy && time.Since(l.heard) > behindFor
+	l.mu.Unlock()
+	if stands {
+		l.relist(errBehind)
+	}
+}
+
+// relist ends the watch, so that the store is listed anew.
+func (l *Ledger) relist(cause error) {
+	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.unwatch != nil {
-		l.unwatch(errBehind)
+		l.unwatch(cause)
 	}
 }
 
@@ -131,19 +141,33 @@ func (l *Ledger) probe(ctx context.Context, began time.Time) error {
 	if err := l.present(ctx); err != nil {
 		return err
 	}
-	known := l.mirror.head.Load() // before asking: what is read is not older
+	if trouble := l.trouble.Load(); l.unsound.Load() && trouble != nil {
+		return *trouble
+	}
+	known, seen := l.mark.Load(), l.mirror.head.Load() // before asking: what is read is not older
 	fence, err := l.ask(ctx, headKey)
 	if err != nil {
 		return err
 	}
-	if fence.Revision < known {
-		return errRolledBack
+	var now head
+	if err := now.take(fence); err != nil {
+		return err
 	}
-	if err := l.await(ctx, func() bool { return l.applied >= fence.Revision && l.applied > 0 }); err != nil {
+	if err := now.behind(known); err != nil || fence.Revision < seen {
+		l.relist(errPutBack) // what is watched may never come
+		return errors.Join(err, errPutBack)
+	}
+	// By revision and by index: a store that was put back counts revisions anew.
+	if err := l.await(ctx, func() bool {
+		return l.applied >= fence.Revision && l.applied > 0 && l.mark.Load().covers(now)
+	}); err != nil {
 		l.behind(began)
 		return err
 	}
 	l.late = time.Time{}
 	l.proven.Store(&began)
+	if l.unsound.Load() { // found meanwhile
+		l.proven.Store(nil)
+	}
 	return nil
 }

@@ -65,6 +65,8 @@ type Config struct {
 	// BreakGlass are credentials that are let in while the ledger cannot be read, unless it was known before that they are
 	// shut out. Nil or empty, which it should be, names none.
 	BreakGlass map[identity.CredentialID]bool
+	// Checkpoint is how a rollback of the store is noticed after a start. Nil where it cannot be.
+	Checkpoint Checkpoint
 	// BestEffort is how long requests are still judged by a view that cannot be proven fresh: revocations may not hold in
 	// that time. 0 refuses them after one second, as anything that is to be trusted should.
 	BestEffort time.Duration
@@ -97,8 +99,14 @@ type Ledger struct {
 	cut      map[string]int // streams that fell, by revocation, for those applied lately
 	alarms   map[string]time.Time
 	unwatch  context.CancelCauseFunc // ends the watch under way; nil if there is none
+	busy     bool                    // with a change that it brought
+	heard    time.Time               // when it was done with the last one
 
 	questions chan string
+
+	mark    atomic.Pointer[Mark] // what is in force
+	trouble atomic.Pointer[error]
+	unsound atomic.Bool // what the store holds must not be judged by
 }
 
 // New returns a ledger that refuses everything until Run has read the store.
@@ -269,9 +277,22 @@ func (l *Ledger) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if err.Error() != said && !errors.Is(err, ErrCompacted) {
+		l.trouble.Store(&err)
+		_, refused := errors.AsType[*unsoundError](err)
+		if refused {
+			l.unsound.Store(true)
+			l.proven.Store(nil) // at once: what is in the mirror may be too little
+		}
+		if err.Error() != said && !errors.Is(err, ErrCompacted) && !errors.Is(err, errPutBack) {
 			said = err.Error()
-			l.config.Logger.Error("the ledger's store is lost; asking again", slog.String("cause", said))
+			if refused {
+				l.config.Logger.Error("the ledger is refused, and all requests with it", slog.String("cause", said))
+			} else {
+				l.config.Logger.Error("the ledger's store is lost; asking again", slog.String("cause", said))
+			}
+		}
+		if refused {
+			wait(ctx, freshFor) // a person has to help
 		}
 		wait(ctx, resyncWait)
 	}
@@ -290,21 +311,54 @@ func wait(ctx context.Context, d time.Duration) {
 // sync reads all of the store and then every change. It returns only with an error.
 func (l *Ledger) sync(ctx context.Context) error {
 	// Built aside: what is in force stays so until all of the new is there.
-	next, replicas := newMirror(), make(map[string]*replicaView)
-	revision, err := l.config.Store.List(ctx, "", "", func(r Record) error { return l.take(next, replicas, r) })
+	next, replicas, now := newMirror(), make(map[string]*replicaView), head{}
+	var known *Mark
+	var last Record // the last act that is known
+	revision, err := l.config.Store.List(ctx, "", "", func(r Record) (err error) {
+		if known == nil && strings.HasPrefix(r.Key, actKey) {
+			if known, err = l.known(); err != nil {
+				return err
+			}
+		}
+		if known != nil && r.Key == actName(known.Index) {
+			last = r
+		}
+		return unsound(errors.Join(now.take(r), l.take(next, replicas, r)))
+	})
 	if err != nil {
 		return err
 	}
+	if err := now.whole(next.total); err != nil {
+		return unsound(err)
+	}
+	if known, err = l.known(); err != nil {
+		return err
+	}
+	if known != nil {
+		if err := now.extends(*known, last); err != nil {
+			return err
+		}
+		if now.Epoch > known.Epoch {
+			l.config.Logger.Warn("the ledger was rolled back, and somebody accepted that: credentials that were issued before are shut out",
+				slog.Uint64("known_acts", known.Index), slog.Uint64("acts", now.Index))
+		}
+	}
+	l.advance(now)
 	l.mirror.replace(next)
 	l.mu.Lock()
 	l.replicas = replicas
+	if revision < l.applied {
+		l.applied, l.settled = 0, 0 // the store was put back, and counts anew
+	}
 	l.mu.Unlock()
+	l.trouble.Store(nil)
+	l.unsound.Store(false)
 	l.settle(revision)
-	return l.watch(ctx, revision)
+	return l.watch(ctx, revision, now)
 }
 
-// watch takes in every change after a revision.
-func (l *Ledger) watch(ctx context.Context, revision int64) error {
+// watch takes in every change after a revision, at which the head was now.
+func (l *Ledger) watch(ctx context.Context, revision int64, now head) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	l.mu.Lock()
@@ -316,12 +370,31 @@ func (l *Ledger) watch(ctx context.Context, revision int64) error {
 		l.mu.Unlock()
 	}()
 	err := l.config.Store.Watch(ctx, "", revision, func(change Change) error {
+		before := now
+		for _, record := range change.Records {
+			if err := now.take(record); err != nil {
+				return unsound(err)
+			}
+		}
+		// Before anything is taken over: a revocation that was removed past the ledger stays in force.
+		if err := now.whole(l.mirror.after(change.Records)); err != nil {
+			return unsound(err)
+		}
+		if now != before {
+			// By the watch nothing is left out: it is a later state, unless somebody wrote an older head anew.
+			mark := before.mark()
+			if err := now.behind(&mark); err != nil {
+				return unsound(err)
+			}
+			l.advance(now)
+		}
 		l.mu.Lock()
+		l.busy = true
 		generation := l.mirror.generation.Load()
 		for _, record := range change.Records {
 			if err := l.take(l.mirror, l.replicas, record); err != nil {
 				l.mu.Unlock()
-				return err
+				return unsound(err)
 			}
 			if strings.HasPrefix(record.Key, askKey) {
 				l.takeQuestion(record)
@@ -354,6 +427,7 @@ func take(m *mirror, replicas map[string]*replicaView, record Record) error {
 			return err
 		}
 		m.put(revocation)
+		m.tally(name, recordSum(record.Key, record.Value))
 		return nil
 	}
 	if name, ok := strings.CutPrefix(record.Key, replicaKey); ok {
@@ -366,7 +440,7 @@ func take(m *mirror, replicas map[string]*replicaView, record Record) error {
 		m.head.Store(max(m.head.Load(), record.Revision))
 		return nil
 	}
-	for _, prefix := range [...]string{pastKey, useKey, askKey, answerKey} { // read when they are asked for
+	for _, prefix := range [...]string{actKey, pastKey, useKey, askKey, answerKey} { // read when they are asked for
 		if strings.HasPrefix(record.Key, prefix) {
 			return nil
 		}
@@ -414,6 +488,7 @@ func (l *Ledger) note(revision int64) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.applied = max(l.applied, revision)
+	l.busy, l.heard = false, time.Now()
 	close(l.news)
 	l.news = make(chan struct{})
 }

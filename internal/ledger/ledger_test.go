@@ -450,7 +450,7 @@ func TestUnknownRecords(t *testing.T) {
 	store := openStore(t)
 	l := run(t, store)
 	if _, err := store.Commit(t.Context(), ledger.Transaction{
-		Puts: []ledger.Record{{Key: "session/1", Value: []byte("{}")}, {Key: "head", Value: []byte(`{"index":1}`)}},
+		Puts: []ledger.Record{{Key: "session/1", Value: []byte("{}")}, {Key: "other", Value: []byte("{}")}},
 	}); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package ledger
 import (
 	"hash/maphash"
 	"math"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -20,7 +21,7 @@ const clockTolerance = time.Minute
 type mirror struct {
 	// generation rises with every change that may concern a credential which was found clean before.
 	generation atomic.Uint64
-	// head is the revision of the last act that is known. It never falls.
+	// head is the revision of the last act that is known. It falls only with a listing.
 	head  atomic.Int64
 	clean *memo.Memo[*authn.Credential, *seen]
 
@@ -29,7 +30,9 @@ type mirror struct {
 	mu       sync.RWMutex
 	standing map[targetKey]*standing
 	byName   map[string]placed
-	kinds    map[Kind]int // how many stand of each kind: nothing is looked for where there are none
+	kinds    map[Kind]int   // how many stand of each kind: nothing is looked for where there are none
+	sums     map[string]sum // digests of their records, by name
+	total    sum            // all of them together
 	entries  map[digest]known
 }
 
@@ -72,7 +75,7 @@ type standing struct {
 func newMirror() *mirror {
 	m := &mirror{
 		clean:    memo.New[*authn.Credential, *seen](),
-		standing: make(map[targetKey]*standing), byName: make(map[string]placed), kinds: make(map[Kind]int), entries: make(map[digest]known),
+		standing: make(map[targetKey]*standing), byName: make(map[string]placed), kinds: make(map[Kind]int), sums: make(map[string]sum), entries: make(map[digest]known),
 		seeds: [2]maphash.Seed{maphash.MakeSeed(), maphash.MakeSeed()},
 	}
 	m.generation.Store(1)
@@ -123,6 +126,32 @@ func (m *mirror) put(r *Revocation) {
 	m.generation.Add(1)
 }
 
+// tally adds a revocation that was put in to the sum of all.
+func (m *mirror) tally(name string, digest sum) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.sums[name] = digest
+	m.total = m.total.plus(digest)
+}
+
+// after returns what all revocations come to once records are taken over.
+func (m *mirror) after(records []Record) sum {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	total := m.total
+	for _, record := range records {
+		name, ok := strings.CutPrefix(record.Key, revocationKey)
+		if !ok {
+			continue
+		}
+		total = total.minus(m.sums[name]) // nothing where there is none
+		if record.Value != nil {
+			total = total.plus(recordSum(record.Key, record.Value))
+		}
+	}
+	return total
+}
+
 // unix is a time in seconds, or what stands for one that is open.
 func unix(t time.Time, open int64) int64 {
 	if t.IsZero() {
@@ -148,6 +177,8 @@ func (m *mirror) remove(name string) {
 	delete(m.byName, name)
 	m.kinds[where.kind]--
 	key := where.key
+	m.total = m.total.minus(m.sums[name])
+	delete(m.sums, name)
 	var kept *standing
 	for one := m.standing[key]; one != nil; one = one.next {
 		if one.name != name {
@@ -168,7 +199,8 @@ func (m *mirror) replace(other *mirror) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.seeds, m.standing, m.byName, m.kinds, m.entries = other.seeds, other.standing, other.byName, other.kinds, other.entries
-	m.head.Store(max(m.head.Load(), other.head.Load()))
+	m.head.Store(other.head.Load())
+	m.sums, m.total = other.sums, other.total
 	m.generation.Add(1)
 }
 

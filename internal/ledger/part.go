@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// LockPrefix is where the Part stands that holds who is locked out.
+const LockPrefix = "lock/"
+
 // Part is what somebody else keeps in the ledger, under a prefix of its own, and is told of by the one watch that there is.
 type Part struct {
 	// Prefix ends with a slash, and is nobody else's.

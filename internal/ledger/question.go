@@ -37,7 +37,7 @@ func (l *Ledger) Ask(ctx context.Context, text []byte) (answers map[string][]byt
 	if err != nil {
 		return nil, nil, fmt.Errorf("ledger: %w", err)
 	}
-	revision, err := l.config.Store.Commit(ctx, Transaction{Puts: []Record{{Key: askKey + id, Value: value}}})
+	revision, err := l.config.Store.Commit(ctx, Transaction{Puts: []Record{{Key: askKey + id, Value: value}}, Essential: true})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -71,7 +71,7 @@ func (l *Ledger) Ask(ctx context.Context, text []byte) (answers map[string][]byt
 	}
 	over, end := context.WithTimeout(context.WithoutCancel(ctx), freshFor)
 	defer end()
-	_, _ = l.config.Store.Commit(over, Transaction{Deletes: removes})
+	_, _ = l.config.Store.Commit(over, Transaction{Deletes: removes, Essential: true})
 	return answers, missing, nil
 }
 
@@ -106,7 +106,7 @@ func (l *Ledger) answerOne(ctx context.Context, id string) {
 	}
 	// Only while the question stands: nobody would remove the answer to another.
 	_, _ = l.config.Store.Commit(ctx, Transaction{
-		Unchanged: []Record{record}, Puts: []Record{{Key: answerKey + id + "/" + l.config.Replica, Value: answer}},
+		Unchanged: []Record{record}, Puts: []Record{{Key: answerKey + id + "/" + l.config.Replica, Value: answer}}, Essential: true,
 	})
 }
 

@@ -202,18 +202,9 @@ func (r *Revocation) Matches(now time.Time) func(cred *authn.Credential) bool {
 	return func(cred *authn.Credential) bool { return cred != nil && alone.find(cred, now).revocation != "" }
 }
 
-// head is the count of the ledger's order.
-type head struct {
-	Index uint64 `json:"index"`
-}
-
 // count reads how many acts there were, and the record that says so.
 func (l *Ledger) count(ctx context.Context) (fence Record, count uint64, err error) {
-	if fence, err = l.ask(ctx, headKey); err != nil || fence.Value == nil {
-		return fence, 0, err
-	}
-	var now head
-	err = decode(headKey, fence.Value, &now)
+	fence, now, err := readHead(ctx, l.ask)
 	return fence, now.Index, err
 }
 
@@ -221,22 +212,21 @@ func (l *Ledger) count(ctx context.Context) (fence Record, count uint64, err err
 // made anew.
 func (l *Ledger) commit(ctx context.Context, makes func(index uint64) (Transaction, error)) (int64, error) {
 	for {
-		before, count, err := l.count(ctx)
+		known := l.mark.Load() // before reading: what is read is not older
+		before, now, err := readHead(ctx, l.ask)
 		if err != nil {
 			return 0, err
 		}
-		now := head{Index: count + 1}
-		t, err := makes(now.Index)
+		if err := now.behind(known); err != nil {
+			return 0, err // what is written to it would be lost again with what is missing
+		}
+		t, err := makes(now.Index + 1)
 		if err != nil {
 			return 0, err
 		}
-		value, err := json.Marshal(now)
-		if err != nil {
-			return 0, fmt.Errorf("ledger: %w", err)
+		if t, err = now.seal(before, t, nil); err != nil {
+			return 0, err
 		}
-		t.Essential = true // a store that is full must not keep anybody from being shut out
-		t.Unchanged = append(t.Unchanged, before)
-		t.Puts = append(t.Puts, Record{Key: headKey, Value: value})
 		revision, err := l.bring(ctx, t)
 		if !errors.Is(err, ErrConflict) {
 			return revision, err

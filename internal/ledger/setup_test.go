@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -96,8 +97,23 @@ func openStore(tb testing.TB) *flaky {
 	return &flaky{Store: store}
 }
 
-// run starts a ledger on a store, and returns when it is fresh.
+// run starts a ledger on a store, and returns when it is fresh. It ends with the test.
 func run(tb testing.TB, store ledger.Store, change ...func(*ledger.Config)) *ledger.Ledger {
+	tb.Helper()
+	l, _ := runUntil(tb, store, change...)
+	return l
+}
+
+// runUntil is the same, and returns what ends it before.
+func runUntil(tb testing.TB, store ledger.Store, change ...func(*ledger.Config)) (*ledger.Ledger, func()) {
+	tb.Helper()
+	l, stop := start(tb, store, change...)
+	eventually(tb, "the ledger is fresh", func() bool { return l.Ready() == nil })
+	return l, stop
+}
+
+// start starts a ledger that may never be fresh.
+func start(tb testing.TB, store ledger.Store, change ...func(*ledger.Config)) (*ledger.Ledger, func()) {
 	tb.Helper()
 	config := ledger.Config{Store: store, Names: openNames{}, Logger: discard()}
 	for _, one := range change {
@@ -110,14 +126,14 @@ func run(tb testing.TB, store ledger.Store, change ...func(*ledger.Config)) *led
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
-	tb.Cleanup(func() {
+	stop := sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil {
 			tb.Error(err)
 		}
 	})
-	eventually(tb, "the ledger is fresh", func() bool { return l.Ready() == nil })
-	return l
+	tb.Cleanup(stop)
+	return l, stop
 }
 
 // eventually waits until something holds.

@@ -174,7 +174,7 @@ func (e *Engine) reserve(ctx context.Context, p place, most int, may func(b *buc
 }
 
 // errCrowded says that too many are there at a time.
-var errCrowded = &authn.LockedError{Detail: "too many from one place"} //nolint:gochecknoglobals // a constant that Go cannot express
+var errCrowded = &authn.LockedError{Detail: "too many from one place"}
 
 // inSpite lets a strong token pass a closed door, at a bounded rate; all others are refused.
 func (e *Engine) inSpite(h *held, raw string, now int64, until time.Time, what string) error {

@@ -206,7 +206,7 @@ func gateOf(tb testing.TB, entries string) *gateway.Gate {
 	gate, err := gateway.New(gateway.Config{
 		Sink: accesslog.Sinks{}, Logger: slog.New(slog.DiscardHandler), State: &gateway.State{Clusters: []*gateway.Cluster{{
 			Name: "prod", Server: &url.URL{Scheme: "https", Host: "cluster"}, Authenticator: chain,
-			HTTP1: http.DefaultTransport, HTTP2: http.DefaultTransport, Assert: func(http.Header, *identity.Identity) error { return nil },
+			HTTP1: &http.Transport{}, HTTP2: &http.Transport{}, Assert: func(http.Header, *identity.Identity) error { return nil },
 		}}},
 	})
 	if err != nil {

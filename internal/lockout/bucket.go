@@ -100,7 +100,7 @@ func (b *bucket) bad(child byte, now int64) bool {
 	}
 	b.whole = now // of the last bad one, as long as nothing is charged here
 	for i := range b.strikes {
-		if byte(b.family>>(8*i)) == child { //nolint:mnd // the bits of a byte
+		if byte(b.family>>(8*i)) == child { //nolint:gosec,mnd // the bits of a byte
 			return false
 		}
 	}

@@ -187,7 +187,7 @@ func placeAt(n int, b *bucket) place {
 	return place{level: [...]level{atAddress, atSite, atNetwork, atPair}[n], hi: b.hi, lo: b.lo}
 }
 
-// ErrNotFound: no lock of that name holds here.
+// ErrNotFound says that no lock of that name holds here.
 var ErrNotFound = errors.New("there is no such lock, or it has ended")
 
 // Find returns a lock by name.

@@ -152,8 +152,8 @@ func (e *Engine) touch(now int64) uint32 {
 }
 
 // at locks and returns the bucket of a place.
-func (e *Engine) at(p place, now int64, make bool) (*shard, *bucket) {
-	return e.tables[p.level].at(p, now, e.touch(now), make)
+func (e *Engine) at(p place, now int64, create bool) (*shard, *bucket) {
+	return e.tables[p.level].at(p, now, e.touch(now), create)
 }
 
 // perSecond is a bound on how often something happens in a second. The zero value is ready for use.
@@ -165,7 +165,7 @@ func (p *perSecond) take(second uint32, most uint64) bool {
 	for {
 		old := p.state.Load()
 		count := old & (1<<countBits - 1)
-		if uint32(old>>countBits) != second { //nolint:gosec // the upper half
+		if uint32(old>>countBits) != second {
 			count = 0
 		}
 		if count >= most {

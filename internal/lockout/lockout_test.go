@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -116,16 +117,16 @@ func TestPrefix(t *testing.T) {
 			t.Errorf("locked until %s, want %s", got, want)
 		}
 		// Being told so costs nothing more, and lengthens nothing.
-		time.Sleep(199 * time.Second)
+		time.Sleep(199 * time.Second) //nolint:forbidigo // the bubble's own clock
 		if got := judged(t, e, at(attacker), 100, weak); got != 0 {
 			t.Errorf("%d guesses were judged before the lock's end", got)
 		}
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's own clock
 		// In the long run, too, it is one each ten seconds.
 		total := 20
 		for range 3600 {
 			total += judged(t, e, at(attacker), 3, weak)
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // the bubble's own clock
 		}
 		if most := 20 + 3600/10 + 20; total > most {
 			t.Errorf("%d guesses were judged in an hour, want %d at most", total, most)
@@ -156,9 +157,9 @@ func TestPair(t *testing.T) {
 			if err := present(t, e, from(clean), bootstrap(victim), authn.Ending{Credential: jane}); err != nil {
 				t.Fatalf("strike %d: the owner is refused elsewhere: %v", strike, err)
 			}
-			time.Sleep(lock + time.Second)
+			time.Sleep(lock + time.Second) //nolint:forbidigo // the bubble's own clock
 		}
-		time.Sleep(25 * time.Hour) // strikes are forgotten
+		time.Sleep(25 * time.Hour) //nolint:forbidigo // the bubble's own clock
 		judged(t, e, at(attacker), 5, guess)
 		err := present(t, e, from(attacker), guess(), authn.Ending{})
 		if got := time.Until(until(t, err)); got != 15*time.Minute {
@@ -198,7 +199,7 @@ func TestParallelGuesses(t *testing.T) {
 					if now := under.Add(1); now > most.Load() {
 						most.Store(now)
 					}
-					time.Sleep(time.Millisecond) // what judging takes
+					runtime.Gosched() // judging takes a while
 					under.Add(-1)
 					e.Leave(r, token, attempt, authn.Ending{})
 				})
@@ -284,7 +285,7 @@ func TestColleaguesBehindAnAttackersAddress(t *testing.T) {
 				t.Fatalf("a token that was seen before is refused: %v", err)
 			}
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) //nolint:forbidigo // the bubble's own clock
 		if err := present(t, e, from(attacker), strong(), authn.Ending{Credential: jane}); err != nil {
 			t.Errorf("a colleague's new token is refused: %v", err)
 		}
@@ -386,7 +387,7 @@ func TestRotation(t *testing.T) {
 				if got := judged(t, e, tt.at, 7_000, weak); got > tt.most {
 					t.Errorf("%d guesses were judged, want %d at most", got, tt.most)
 				}
-				time.Sleep(201 * time.Second)
+				time.Sleep(201 * time.Second) //nolint:forbidigo // the bubble's own clock
 				// What was rolled up stays so for a day: all of it has one budget now.
 				if got := judged(t, e, tt.at, 7_000, weak); got > 20 {
 					t.Errorf("%d guesses were judged the next time", got)
@@ -417,7 +418,7 @@ func TestReviews(t *testing.T) {
 		if got != 40 { // the budget, and the second's rate
 			t.Errorf("%d weak guesses were judged, want 40", got)
 		}
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) //nolint:forbidigo // the bubble's own clock
 		if err := present(t, e, asks, weak(), authn.Ending{Credential: jane}); err != nil {
 			t.Errorf("a second later: %v", err)
 		}
@@ -452,7 +453,7 @@ func TestCrowd(t *testing.T) {
 		}
 		judged(t, e, at(clean), 100, weak)
 		judged(t, e, at(clean), 100, func() string { return bootstrap(victim) })
-		time.Sleep(time.Second)
+		time.Sleep(time.Second) //nolint:forbidigo // the bubble's own clock
 		if err := present(t, e, from(clean), bootstrap(victim), authn.Ending{Credential: jane}); err != nil {
 			t.Errorf("the source that all share is locked: %v", err)
 		}

@@ -73,9 +73,9 @@ func (p place) parent() (up place, child byte, ok bool) {
 	case p.lo != family6 || p.level >= atNetwork:
 		return place{}, 0, false
 	case p.level == atAddress:
-		return place{level: atSite, hi: p.hi &^ 0xff, lo: family6}, byte(p.hi), true
+		return place{level: atSite, hi: p.hi &^ 0xff, lo: family6}, byte(p.hi), true //nolint:gosec // its last bits
 	default:
-		return place{level: atNetwork, hi: p.hi &^ 0xffff, lo: family6}, byte(p.hi >> childBits), true
+		return place{level: atNetwork, hi: p.hi &^ 0xffff, lo: family6}, byte(p.hi >> childBits), true //nolint:gosec // the ones before
 	}
 }
 

@@ -85,9 +85,9 @@ func (k *kept) tell(name string) {
 }
 
 // join makes a replica that has the store, and hands it what there is.
-func (k *kept) join(t *testing.T, change ...func(*lockout.Config)) *lockout.Engine {
+func (k *kept) join(t *testing.T) *lockout.Engine {
 	t.Helper()
-	e := newEngine(t, change...)
+	e := newEngine(t)
 	e.Share(k)
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -124,7 +124,7 @@ func TestLocksAreShared(t *testing.T) {
 		run(t, one, two)
 		judged(t, one, at(attacker), 20, weak)
 		judged(t, one, at(clean), 5, func() string { return bootstrap(victim) })
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's own clock
 		for _, e := range []*lockout.Engine{two, store.join(t)} {
 			if got := judged(t, e, at(attacker), 20, weak); got != 0 {
 				t.Errorf("%d guesses were judged elsewhere", got)
@@ -183,9 +183,9 @@ func TestWritesAreBounded(t *testing.T) {
 		source := func(i int) string { return fmt.Sprintf("10.0.%d.%d", i/20/250, i/20%250) }
 		for range 3 {
 			judged(t, one, source, 6_000, weak)
-			time.Sleep(time.Second)
+			time.Sleep(time.Second) //nolint:forbidigo // the bubble's own clock
 		}
-		time.Sleep(time.Minute)
+		time.Sleep(time.Minute) //nolint:forbidigo // the bubble's own clock
 		for i, n := range store.ticks() {
 			if n > lockout.MaxWrites/2 {
 				t.Errorf("write %d has %d records, want %d at most", i, n, lockout.MaxWrites/2)
@@ -197,7 +197,7 @@ func TestWritesAreBounded(t *testing.T) {
 		if got := judged(t, one, source, 6_000, weak); got > 0 {
 			t.Errorf("%d guesses were judged: locks that found no room in the store do not hold here", got)
 		}
-		time.Sleep(time.Hour)
+		time.Sleep(time.Hour) //nolint:forbidigo // the bubble's own clock
 		if left := store.count(); left != 0 {
 			t.Errorf("%d records are left an hour later", left)
 		}
@@ -215,9 +215,9 @@ func TestStoreIsLost(t *testing.T) {
 		if got := judged(t, one, at(attacker), 100, weak); got != 20 {
 			t.Errorf("%d guesses were judged without a store, want 20", got)
 		}
-		time.Sleep(10 * time.Second)
+		time.Sleep(10 * time.Second) //nolint:forbidigo // the bubble's own clock
 		store.set(false)
-		time.Sleep(2 * time.Second)
+		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's own clock
 		if got := judged(t, store.join(t), at(attacker), 100, weak); got != 0 {
 			t.Errorf("%d guesses were judged elsewhere after the store was back", got)
 		}

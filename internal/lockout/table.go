@@ -27,7 +27,7 @@ type shard struct {
 }
 
 // at locks the shard of a place, and returns its bucket; nil if there is none, and none could be made.
-func (t *table) at(p place, now int64, touched uint32, make bool) (*shard, *bucket) {
+func (t *table) at(p place, now int64, touched uint32, create bool) (*shard, *bucket) {
 	hash := maphash.Comparable(t.seed, p)
 	s := &t.shards[hash%shards]
 	s.mu.Lock()
@@ -43,7 +43,7 @@ func (t *table) at(p place, now int64, touched uint32, make bool) (*shard, *buck
 			victim = b
 		}
 	}
-	if !make || victim == nil {
+	if !create || victim == nil {
 		return s, nil
 	}
 	*victim = bucket{hi: p.hi, lo: p.lo, touched: touched}

@@ -30,6 +30,7 @@ type Metrics struct {
 	expiration  *prometheus.GaugeVec
 	clusterUp   *prometheus.GaugeVec
 	credentials *prometheus.CounterVec
+	ledgerBytes *prometheus.GaugeVec
 }
 
 // New returns metrics in a registry of their own, with Go's and the process' standard ones.
@@ -80,6 +81,10 @@ func New(version string) *Metrics {
 			Name: "ostiary_cluster_up",
 			Help: "Whether the cluster's API server answered the last probe (1) or not (0).",
 		}, []string{"cluster"}),
+		ledgerBytes: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "ostiary_ledger_store_bytes",
+			Help: "Size of the ledger's store: used, and its quota. Above 85 % no credential is recorded any more; revocations are.",
+		}, []string{"kind"}),
 		credentials: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ostiary_authentications_total",
 			Help: "Decisions on credentials, by mechanism and reason (G-01: mechanisms nobody uses show here).",
@@ -92,7 +97,7 @@ func New(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
-		m.requests, m.duration, m.reviews, m.reviewTime, m.streams, m.refused, m.reloads, m.reloaded, m.expiration, m.clusterUp, m.credentials,
+		m.requests, m.duration, m.reviews, m.reviewTime, m.streams, m.refused, m.reloads, m.reloaded, m.expiration, m.clusterUp, m.credentials, m.ledgerBytes,
 	)
 	return m
 }
@@ -151,6 +156,12 @@ func (m *Metrics) ClusterUp(cluster string, up bool) {
 		value = 1
 	}
 	m.clusterUp.WithLabelValues(cluster).Set(value)
+}
+
+// LedgerRoom notes how many bytes of the ledger's store are used, and how many there are.
+func (m *Metrics) LedgerRoom(used, quota int64) {
+	m.ledgerBytes.WithLabelValues("used").Set(float64(used))
+	m.ledgerBytes.WithLabelValues("quota").Set(float64(quota))
 }
 
 // Handler serves the metrics for Prometheus.

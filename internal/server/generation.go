@@ -18,7 +18,6 @@ import (
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
-	"github.com/ostiary/ostiary/internal/ledger/sealedstore"
 	"github.com/ostiary/ostiary/internal/policy"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 	"github.com/ostiary/ostiary/internal/tokenrequest"
@@ -49,7 +48,7 @@ type generation struct {
 // the background work of its parts; kept is nil where there is no ledger. guard holds back who guesses tokens, unless the
 // configuration wants none.
 func build(life context.Context, checked *config.Checked, previous *generation, kept *keeper, guard authn.Guard, logger *slog.Logger) (*generation, error) {
-	if checked.Lockout.Off {
+	if checked.Lockout.Disabled {
 		guard = authn.Unguarded()
 	}
 	clusters, err := upstreams(life, checked.Clusters, previous, kept.witness(checked.Ledger), logger)
@@ -189,8 +188,8 @@ func callersHint(checked *config.CheckedTokenReview) *x509.CertPool {
 // Validate checks what package config leaves to the mechanisms, without starting anything that outlives the call.
 func Validate(ctx context.Context, checked *config.Checked, logger *slog.Logger) error {
 	if checked.Ledger != nil {
-		if _, err := sealedstore.ParseKeyFile(checked.Ledger.KeyFile, []byte(checked.Ledger.Key.Reveal())); err != nil {
-			return fmt.Errorf("ledger.keyFile: %w", err)
+		if _, err := ledgerKey(checked.Ledger); err != nil {
+			return err
 		}
 	}
 	life, end := context.WithCancel(ctx)

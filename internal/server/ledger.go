@@ -19,6 +19,7 @@ import (
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/ledger/checkpoint"
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
 	"github.com/ostiary/ostiary/internal/ledger/sealedstore"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
@@ -56,15 +57,15 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		s.logger.Warn("there is no ledger: no credential and nobody can be shut out before their time; write ledger.embedded or ledger.etcd")
 		return nil, nil //nolint:nilnil // a nil keeper is the one that knows nothing
 	}
-	key, err := sealedstore.ParseKeyFile(checked.KeyFile, []byte(checked.Key.Reveal()))
+	key, err := ledgerKey(checked)
 	if err != nil {
-		return nil, fmt.Errorf("ledger.keyFile: %w", err)
+		return nil, err
 	}
 	k := &keeper{checked: checked, logger: s.logger}
 	config := ledger.Config{
 		Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
 		Strict: checked.Strict, Retention: checked.Retention, BreakGlass: checked.BreakGlass,
-		Parts: []ledger.Part{{Prefix: lockoutPrefix, Take: s.lockout.Take}},
+		Parts: []ledger.Part{{Prefix: ledger.LockPrefix, Take: s.lockout.Take}},
 	}
 	if checked.Etcd == nil {
 		if k.store, err = etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {
@@ -89,6 +90,9 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		}
 	}
 	config.Store, config.Names = k.sealed, k.sealed
+	if checked.CheckpointFile != "" {
+		config.Checkpoint = checkpoint.New(checked.CheckpointFile, k.sealed.LedgerID)
+	}
 	if k.ledger, err = ledger.New(config); err != nil {
 		k.store.Close()
 		return nil, err

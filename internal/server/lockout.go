@@ -13,13 +13,10 @@ import (
 	"github.com/ostiary/ostiary/internal/lockoutapi"
 )
 
-// lockoutPrefix is where locks stand in the ledger.
-const lockoutPrefix = "lock/"
-
 // newLockout makes what holds back who guesses. It is there also where the configuration wants none, as a reload may want it.
 func (s *Server) newLockout(checked *config.CheckedLockout) (err error) {
 	settings := checked.Settings
-	if checked.Off {
+	if checked.Disabled {
 		settings = lockout.Defaults()
 	}
 	s.recent = accesslog.NewRecent()
@@ -32,7 +29,7 @@ func (s *Server) newLockout(checked *config.CheckedLockout) (err error) {
 
 // useLockout takes over changed settings. What was counted by the old ones stays.
 func (s *Server) useLockout(checked *config.CheckedLockout) {
-	if checked.Off {
+	if checked.Disabled {
 		return
 	}
 	if err := s.lockout.Use(checked.Settings); err != nil { // they were checked
@@ -61,8 +58,8 @@ func (s *Server) notices() []string {
 	if current == nil {
 		return nil
 	}
-	if current.checked.Lockout.Off {
-		return []string{"nobody who guesses tokens is locked out: lockout.off"}
+	if current.checked.Lockout.Disabled {
+		return []string{"nobody who guesses tokens is locked out: lockout.disabled"}
 	}
 	if crowded := s.lockout.Crowded(); crowded.IsValid() {
 		return []string{"source " + crowded.String() + " is not locked out, whatever comes from there: most users do; " +
@@ -76,7 +73,7 @@ type sharedLocks struct{ *ledger.Ledger }
 
 // Write implements lockout.Store.
 func (l sharedLocks) Write(ctx context.Context, puts map[string][]byte, deletes []string) error {
-	return l.WritePart(ctx, lockoutPrefix, puts, deletes)
+	return l.WritePart(ctx, ledger.LockPrefix, puts, deletes)
 }
 
 // lockoutAPI answers about locks and refusals.
@@ -98,7 +95,7 @@ func (s *Server) enforceUnlock(ctx context.Context, lock *lockout.Lock, unlock l
 	if err != nil {
 		return nil, err
 	}
-	return s.keeper.ledger.EnforcePart(ctx, lockoutPrefix, lock.Name, value)
+	return s.keeper.ledger.EnforcePart(ctx, ledger.LockPrefix, lock.Name, value)
 }
 
 var _ lockout.Store = sharedLocks{}

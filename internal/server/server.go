@@ -167,6 +167,7 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 	group.Go(func() error { return s.watch(ctx, life) })
 	group.Go(func() error { return s.probes.run(ctx) })
 	group.Go(func() error { return s.keeper.failed(ctx) })
+	group.Go(func() error { return s.watchRoom(ctx) })
 	group.Go(func() error {
 		// Probes are answered while the gate drains, so that it is seen to do so.
 		defer admin.close()

@@ -25,15 +25,24 @@ var errNoLedger = errors.New("the configuration has no ledger")
 // NewLedgerKey makes the key of a ledger, and returns its public half.
 func NewLedgerKey(path string) (public string, err error) { return sealedstore.NewKeyFile(path) }
 
-// openStore opens the store of a configuration for a command, and what opens its seal. The embedded one is had by one process
-// at a time.
-func openStore(ctx context.Context, checked *config.CheckedLedger) (*etcdstore.Store, *sealedstore.KeyFile, error) {
+// ledgerKey is the key of a configuration's ledger.
+func ledgerKey(checked *config.CheckedLedger) (*sealedstore.KeyFile, error) {
 	if checked == nil {
-		return nil, nil, errNoLedger
+		return nil, errNoLedger
 	}
 	key, err := sealedstore.ParseKeyFile(checked.KeyFile, []byte(checked.Key.Reveal()))
 	if err != nil {
-		return nil, nil, fmt.Errorf("ledger.keyFile: %w", err)
+		return nil, fmt.Errorf("ledger.keyFile: %w", err)
+	}
+	return key, nil
+}
+
+// openStore opens the store of a configuration for a command, and what opens its seal. The embedded one is had by one process
+// at a time.
+func openStore(ctx context.Context, checked *config.CheckedLedger) (*etcdstore.Store, *sealedstore.KeyFile, error) {
+	key, err := ledgerKey(checked)
+	if err != nil {
+		return nil, nil, err
 	}
 	logger := slog.New(slog.DiscardHandler) // what is wrong is in the error
 	if checked.Etcd == nil {

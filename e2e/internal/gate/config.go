@@ -45,7 +45,7 @@ func complete(config Object, serving pki.Files, accessLog string) Object {
 		"admin":     Object{"address": "127.0.0.1:0"},
 		"accessLog": Object{"file": accessLog},
 		// All clients of a test have one address, and many tests present wrong tokens by the hundred.
-		"lockout": Object{"off": true},
+		"lockout": Object{"disabled": true},
 	}
 	maps.Copy(full, config)
 	listen := Object{"address": "127.0.0.1:0", "tls": KeyPair(serving)}

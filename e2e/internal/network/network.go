@@ -198,7 +198,7 @@ func (n *Network) receiver(data []byte) (index int, ok bool) {
 
 // Enter moves the calling thread to the machine. The goroutine must be locked to it, and never unlocked: the thread ends with it.
 func (h *Host) Enter() error {
-	if err := unix.Setns(int(h.namespace.Fd()), unix.CLONE_NEWNET); err != nil { //nolint:gosec // a file descriptor
+	if err := unix.Setns(int(h.namespace.Fd()), unix.CLONE_NEWNET); err != nil {
 		return fmt.Errorf("network: enter %s: %w", h.Name, err)
 	}
 	return nil

@@ -237,6 +237,9 @@ func lockouts(mux *http.ServeMux, prefix string) {
 			sends(http.StatusOK, one)(w, r)
 		})
 	}
+	for _, unknown := range []string{"POST " + prefix + adminapi.LockoutsPath + "/", "GET " + prefix + adminapi.RefusalsPath + "/"} {
+		mux.HandleFunc(unknown, sends(http.StatusNotFound, failure(http.StatusNotFound, metav1.StatusReasonNotFound)))
+	}
 	mux.HandleFunc("GET "+prefix+adminapi.RefusalsPath+"/7f", sends(http.StatusOK, adminapi.Refusal{
 		TypeMeta: adminapi.TypeOf(adminapi.RefusalKind), Metadata: adminapi.ObjectMeta{Name: "7f", CreationTimestamp: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
 		Status: adminapi.RefusalStatus{Code: http.StatusTooManyRequests, Reason: "locked_out", Cause: "prefix 203.0.113.7/32", Source: "203.0.113.7", Lockouts: all[1:]},

@@ -1,14 +1,17 @@
 package etcdstore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
+	"go.etcd.io/etcd/client/pkg/v3/fileutil"
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.etcd.io/etcd/server/v3/embed"
 	"go.etcd.io/etcd/server/v3/etcdserver/api/v3client"
@@ -19,10 +22,9 @@ const (
 	startTimeout = time.Minute
 	// folderMode closes the data to everyone else.
 	folderMode = 0o700
-	// kept is how much history the embedded etcd keeps: a mirror that is further behind lists anew.
-	kept = 10 * time.Minute
-	// quotaBytes is the most that etcd itself advises.
-	quotaBytes = 8 << 30
+	lockMode   = 0o600
+	// embeddedQuota is the most that etcd itself advises.
+	embeddedQuota = 8 << 30
 	// DefaultPrefix stands before every key, where the configuration does not name another.
 	DefaultPrefix = "/ostiary/"
 	// layout comes after it, and is the version of how records are laid out.
@@ -36,6 +38,8 @@ var ErrFolder = errors.New("etcdstore: data directory")
 type EmbeddedConfig struct {
 	// Directory is made where it is missing, and refused where others may look into it. One process at a time can have it.
 	Directory string
+	// Quota is how many bytes the store may have; 0 is 8 GiB, the most that etcd itself advises.
+	Quota int64
 	// Logger takes what etcd finds wrong. Required.
 	Logger *slog.Logger
 }
@@ -49,16 +53,40 @@ func Embedded(config EmbeddedConfig) (*Store, error) {
 	if err := closedFolder(folder); err != nil {
 		return nil, err
 	}
+	lock, err := fileutil.TryLockFile(filepath.Join(folder, "lock"), os.O_RDWR|os.O_CREATE, lockMode)
+	if errors.Is(err, fileutil.ErrLocked) {
+		return nil, fmt.Errorf("%w %s: %w", ErrFolder, folder, ErrInUse)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w %s: %w", ErrFolder, folder, err)
+	}
+	s, err := startLocked(config)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	closeStore := s.close
+	s.close = sync.OnceFunc(func() {
+		closeStore()
+		_ = lock.Close()
+	})
+	return s, nil
+}
+
+// ErrInUse says that another process has the embedded store.
+var ErrInUse = errors.New("another process has it open: stop that ostiary first")
+
+// startLocked starts etcd in a folder that this process has for itself.
+func startLocked(config EmbeddedConfig) (*Store, error) {
+	folder := config.Directory
 	c := embed.NewConfig()
 	c.Name, c.Dir = "ostiary", filepath.Join(folder, "etcd")
 	c.ListenClientUrls, c.ListenPeerUrls = nil, nil // no socket: the client is in this process
 	c.LogLevel, c.ZapLoggerBuilder = "error", embed.NewZapLoggerBuilder(bridged(config.Logger))
-	c.AutoCompactionMode, c.AutoCompactionRetention = embed.CompactorModePeriodic, kept.String()
-	c.QuotaBackendBytes = quotaBytes
+	c.QuotaBackendBytes = cmp.Or(config.Quota, embeddedQuota)
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
 	etcd, err := start(c)
 	if err != nil {
-		return nil, fmt.Errorf("%w %s: %w; another process may have it open", ErrFolder, folder, err)
+		return nil, fmt.Errorf("%w %s: %w", ErrFolder, folder, err)
 	}
 	timer := time.NewTimer(startTimeout)
 	defer timer.Stop()
@@ -75,13 +103,25 @@ func Embedded(config EmbeddedConfig) (*Store, error) {
 		return nil, fmt.Errorf("etcdstore: not ready after %s", startTimeout)
 	}
 	client := v3client.New(etcd.Server)
-	closing := make(chan struct{})
+	ctx := client.Ctx() // until it is closed
+	if err := shrink(ctx, client, etcd.Server.Backend().Defrag, c.QuotaBackendBytes, config.Logger); err != nil {
+		_ = client.Close()
+		etcd.Close()
+		return nil, err
+	}
+	closing, ticker := make(chan struct{}), time.NewTicker(tidyEvery)
+	var tidying sync.WaitGroup
 	s := &Store{prefix: DefaultPrefix + layout, failed: make(chan error, 1), close: func() {
 		close(closing)
+		ticker.Stop()
 		_ = client.Close()
+		tidying.Wait()
 		etcd.Close()
 	}}
 	s.link.Store(&link{client: client, watcher: func() (*clientv3.Client, func(), error) { return client, func() {}, nil }})
+	s.room.quota.Store(c.QuotaBackendBytes)
+	s.room.size = etcd.Server.Backend().Size
+	tidying.Go(func() { s.tidy(ctx, ticker.C, config.Logger) })
 	go s.attend(etcd, closing)
 	return s, nil
 }

@@ -37,6 +37,7 @@ type Store struct {
 	// refusal is why etcd must not be asked; nil where nothing speaks against it.
 	refusal atomic.Pointer[refusal]
 	outside *external // nil where it is embedded
+	room    room
 	failed  chan error
 	close   func()
 }
@@ -188,6 +189,10 @@ func (s *Store) Commit(ctx context.Context, t ledger.Transaction) (int64, error)
 	if err != nil {
 		return 0, err
 	}
+	bytes := cost(t)
+	if err := s.admit(t, bytes); err != nil {
+		return 0, err
+	}
 	conditions := make([]clientv3.Cmp, 0, len(t.Unchanged))
 	for _, record := range t.Unchanged {
 		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(s.prefix+record.Key), "=", record.Revision))
@@ -208,6 +213,7 @@ func (s *Store) Commit(ctx context.Context, t ledger.Transaction) (int64, error)
 	case !answer.Succeeded:
 		return 0, ledger.ErrConflict
 	default:
+		s.room.since.Add(bytes)
 		return answer.Header.GetRevision(), nil
 	}
 }

@@ -1,6 +1,7 @@
 package etcdstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -33,6 +34,8 @@ type ExternalConfig struct {
 	TLS *tls.Config
 	// Prefix stands before every key and ends with a slash; empty is DefaultPrefix.
 	Prefix string
+	// Quota is how many bytes the members may have, where they do not say so (before etcd 3.6); 0 is 2 GiB, etcd's own default.
+	Quota int64
 	// Logger takes what operators should know of the cluster. Required.
 	Logger *slog.Logger
 }
@@ -41,6 +44,7 @@ type ExternalConfig struct {
 type external struct {
 	store  *Store
 	logger *slog.Logger
+	quota  int64
 	life   context.Context //nolint:containedctx // the life of the connections and of what looks at the members
 	end    context.CancelFunc
 	looks  sync.WaitGroup
@@ -66,7 +70,7 @@ func External(ctx context.Context, config ExternalConfig) (*Store, error) {
 	if config.Prefix == "" {
 		config.Prefix = DefaultPrefix
 	}
-	e := &external{logger: config.Logger}
+	e := &external{logger: config.Logger, quota: cmp.Or(config.Quota, defaultQuota)}
 	e.life, e.end = context.WithCancel(ctx)
 	for _, endpoint := range config.Endpoints {
 		e.members = append(e.members, &member{endpoint: endpoint, err: errNotAsked, again: make(chan struct{}, 1)})
@@ -174,6 +178,20 @@ func (e *external) usable() []string {
 	return endpoints
 }
 
+// lookAtRoom takes the least room that a member has for that of the cluster: one that is full stops all. It is called under the
+// lock.
+func (e *external) lookAtRoom() {
+	used, quota := int64(0), int64(0)
+	for _, m := range e.members {
+		if m.good && (quota == 0 || m.used*quota > used*m.quota) {
+			used, quota = m.used, m.quota
+		}
+	}
+	if quota > 0 {
+		e.store.room.look(used, quota)
+	}
+}
+
 // judge decides, by what is known of the members, whether the cluster may be asked. It is called under the lock.
 func (e *external) judge() {
 	var unreachable []error
@@ -195,6 +213,7 @@ func (e *external) judge() {
 			break
 		}
 	}
+	e.lookAtRoom()
 	endpoints := e.usable()
 	if reason == nil && len(endpoints) == 0 {
 		reason = fmt.Errorf("etcdstore: no member of the etcd cluster could be asked yet: %w", errors.Join(unreachable...))

@@ -5,12 +5,14 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,26 +29,32 @@ import (
 // patience is how long a test waits for what must happen. It says nothing about how soon that is.
 const patience = 30 * time.Second
 
-// serveEtcd runs an etcd with a socket, as others run theirs, at an address of 127.0.0.1; port 0 is a free one. It returns
-// its URL.
-func serveEtcd(t *testing.T, authority *testca.CA, port string) string {
+// tlsFiles writes a server's certificate and what it trusts.
+func tlsFiles(t *testing.T, dir string, authority *testca.CA) transport.TLSInfo {
 	t.Helper()
-	dir := t.TempDir()
 	chain, key := testca.PEM(t, authority.Issue(t, testca.Usage(x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth)))
 	for name, content := range map[string][]byte{"tls.crt": chain, "tls.key": key, "ca.crt": authority.PEM()} {
 		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	return transport.TLSInfo{
+		CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key"),
+		TrustedCAFile: filepath.Join(dir, "ca.crt"), ClientCertAuth: true,
+	}
+}
+
+// serveEtcd runs an etcd with a socket, as others run theirs, at an address of 127.0.0.1; port 0 is a free one. It returns
+// its URL.
+func serveEtcd(t *testing.T, authority *testca.CA, port string) string {
+	t.Helper()
+	dir := t.TempDir()
 	c := embed.NewConfig()
 	c.Dir, c.LogLevel, c.LogOutputs = filepath.Join(dir, "data"), "fatal", []string{os.DevNull}
 	c.ListenPeerUrls = nil
 	c.ListenClientUrls = []url.URL{{Scheme: "https", Host: net.JoinHostPort("127.0.0.1", port)}}
 	c.AdvertiseClientUrls = c.ListenClientUrls
-	c.ClientTLSInfo = transport.TLSInfo{
-		CertFile: filepath.Join(dir, "tls.crt"), KeyFile: filepath.Join(dir, "tls.key"),
-		TrustedCAFile: filepath.Join(dir, "ca.crt"), ClientCertAuth: true,
-	}
+	c.ClientTLSInfo = tlsFiles(t, dir, authority)
 	c.InitialCluster, c.InitialClusterToken = c.InitialClusterFromName(c.Name), dir // the token makes it a cluster of its own
 	etcd, err := embed.StartEtcd(c)
 	if err != nil {
@@ -54,6 +62,59 @@ func serveEtcd(t *testing.T, authority *testca.CA, port string) string {
 	}
 	t.Cleanup(etcd.Close)
 	return "https://" + etcd.Clients[0].Addr().String()
+}
+
+// serveCluster runs three members that make up one cluster, with TLS between them too, and returns their URLs and what ends
+// each.
+func serveCluster(t *testing.T, authority *testca.CA) (endpoints []string, stop []func()) {
+	t.Helper()
+	const size = 3
+	dir := t.TempDir()
+	info := tlsFiles(t, dir, authority)
+	var peers, initial []string
+	var held []net.Listener // until all are known
+	for i := range size {
+		listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		held = append(held, listener)
+		peers = append(peers, listener.Addr().String())
+		initial = append(initial, fmt.Sprintf("m%d=https://%s", i, peers[i]))
+	}
+	for _, listener := range held {
+		if err := listener.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	errs := make(chan error, size)
+	members := make([]*embed.Etcd, size)
+	for i := range size {
+		c := embed.NewConfig()
+		c.Name, c.Dir, c.LogLevel, c.LogOutputs = fmt.Sprintf("m%d", i), filepath.Join(dir, fmt.Sprintf("data%d", i)), "fatal", []string{os.DevNull}
+		c.ListenPeerUrls = []url.URL{{Scheme: "https", Host: peers[i]}}
+		c.AdvertisePeerUrls = c.ListenPeerUrls
+		c.ListenClientUrls = []url.URL{{Scheme: "https", Host: "127.0.0.1:0"}}
+		c.AdvertiseClientUrls = c.ListenClientUrls
+		c.ClientTLSInfo, c.PeerTLSInfo = info, info
+		c.InitialCluster, c.InitialClusterToken = strings.Join(initial, ","), dir
+		go func() {
+			var err error
+			members[i], err = embed.StartEtcd(c)
+			errs <- err
+		}()
+	}
+	for range size {
+		if err := <-errs; err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, member := range members {
+		stop = append(stop, sync.OnceFunc(member.Close))
+		t.Cleanup(stop[len(stop)-1])
+		endpoints = append(endpoints, "https://"+member.Clients[0].Addr().String())
+	}
+	return endpoints, stop
 }
 
 // client is how a gate reaches the etcd of an authority.
@@ -115,6 +176,29 @@ func TestExternal(t *testing.T) {
 	}
 	if got, err := other.Read(t.Context(), "a/1"); err != nil || string(got.Value) != "x" {
 		t.Errorf("%v, %v", got, err)
+	}
+}
+
+// TestExternalCluster: three members keep what one does, and go on without one of them.
+func TestExternalCluster(t *testing.T) {
+	t.Parallel()
+	authority := testca.New(t, "etcd")
+	endpoints, stop := serveCluster(t, authority)
+	one, other := external(t, client(t, authority), endpoints...), external(t, client(t, authority), endpoints[2], endpoints[1])
+	eventually(t, one.Ready)
+	eventually(t, other.Ready)
+	ledgertest.Run(t, ledgertest.Subject{Store: one, Other: other, Compact: one.Compact})
+	stop[0]()
+	eventually(t, func() error {
+		_, err := one.Commit(t.Context(), ledger.Transaction{Puts: []ledger.Record{{Key: "y/a", Value: []byte("v")}}})
+		return err
+	})
+	eventually(t, func() error {
+		_, err := other.Read(t.Context(), "y/a")
+		return err
+	})
+	if used, quota := one.Room(); used == 0 || quota != 2<<30 {
+		t.Errorf("%d of %d bytes are used", used, quota)
 	}
 }
 

@@ -1,6 +1,7 @@
 package etcdstore
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -15,8 +16,8 @@ import (
 )
 
 const (
-	// lookEvery is how often a member is asked for its version and alarms.
-	lookEvery = 30 * time.Second
+	// lookEvery is how often a member is asked for its version, alarms and space.
+	lookEvery = 10 * time.Second
 	// retryEvery is how soon one is asked again that did not answer or was refused.
 	retryEvery = time.Second
 	// lookTimeout bounds one look.
@@ -40,6 +41,8 @@ type member struct {
 	cluster uint64
 	version string
 	alarms  []string
+	// used and quota are the bytes of its database.
+	used, quota int64
 }
 
 // attend looks at a member again and again until the store is closed.
@@ -100,6 +103,7 @@ func (e *external) note(m *member, status *clientv3.StatusResponse, err error) b
 	if m.err != nil && !errors.Is(m.err, errNotAsked) {
 		e.logger.Info("a member of the ledger's etcd answers again", at)
 	}
+	m.used, m.quota = status.DbSize, cmp.Or(status.DbSizeQuota, e.quota)
 	m.err, m.cluster = nil, status.Header.GetClusterId()
 	warning, refused := judgeVersion(status.Version)
 	if changed := m.version != status.Version; changed && refused != nil {

@@ -6,8 +6,8 @@ import (
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/hex"
 	"encoding/binary"
+	"encoding/hex"
 	"fmt"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -36,6 +36,8 @@ type keys struct {
 	ledger string // the ledger's id
 	aead   cipher.AEAD
 	names  []byte
+	// snapshots is the key of their digest.
+	snapshots []byte
 }
 
 // derive makes the keys of a ledger out of its seed, which it clears.
@@ -53,11 +55,15 @@ func derive(id string, seed []byte) (*keys, error) {
 	if err != nil {
 		return nil, fmt.Errorf("sealedstore: %w", err)
 	}
+	snapshots, err := snapshotKey(id, seed)
+	if err != nil {
+		return nil, fmt.Errorf("sealedstore: %w", err)
+	}
 	aead, err := chacha20poly1305.NewX(values)
 	if err != nil {
 		return nil, fmt.Errorf("sealedstore: %w", err)
 	}
-	return &keys{ledger: id, aead: aead, names: names}, nil
+	return &keys{ledger: id, aead: aead, names: names, snapshots: snapshots}, nil
 }
 
 // bound is what a value is bound to: the version, the ledger and its key, each after its length.

@@ -38,6 +38,19 @@ var _ ledger.Store = (*Store)(nil)
 // New returns a store that seals what it hands on to inner, and has its seed from wrapper.
 func New(inner ledger.Store, wrapper Wrapper) *Store { return &Store{inner: inner, wrapper: wrapper} }
 
+// Existing returns a store as New does, which is open; ErrEmpty where there is no ledger to open.
+func Existing(ctx context.Context, inner ledger.Store, wrapper Wrapper) (*Store, error) {
+	stated, _, err := readOwn(ctx, inner)
+	if err == nil && stated.Value == nil {
+		err = fmt.Errorf("sealedstore: %w", ErrEmpty)
+	}
+	if err != nil {
+		return nil, err
+	}
+	s := New(inner, wrapper)
+	return s, s.Open(ctx)
+}
+
 // Open reads the seed, and makes one in a store that is empty. It does so once; other methods call it by themselves.
 func (s *Store) Open(ctx context.Context) error {
 	_, err := s.keys(ctx)

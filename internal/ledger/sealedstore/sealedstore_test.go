@@ -221,7 +221,7 @@ func TestHide(t *testing.T) {
 	seen := make(map[string][]string)
 	for _, parts := range [][]string{{}, {""}, {"", ""}, {"a"}, {"a", ""}, {"", "a"}, {"a", "b"}, {"ab"}, {"ab", ""}, {"b", "a"}} {
 		hidden := store.Hide(parts...)
-		if len(hidden) != 22 || strings.ContainsAny(hidden, "/=") {
+		if len(hidden) != 32 || strings.ContainsAny(hidden, "/=") {
 			t.Errorf("%q is hidden as %q", parts, hidden)
 		}
 		if before, double := seen[hidden]; double {

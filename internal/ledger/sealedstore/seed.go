@@ -88,19 +88,21 @@ func readOwn(ctx context.Context, store ledger.Store) (stated, seed ledger.Recor
 		return stated, seed, nil
 	}
 	_, err = store.List(ctx, "", "", func(r ledger.Record) error { return fmt.Errorf("%w: %q", errEnough, r.Key) })
-	switch {
-	case errors.Is(err, errEnough) && (stated.Value == nil) == (seed.Value == nil):
-		// Both may have come between the readings.
-		if again, err := store.Read(ctx, metaKey); err == nil && again.Value != nil {
-			return readOwn(ctx, store)
-		}
-		fallthrough
-	case errors.Is(err, errEnough):
-		return stated, seed, fmt.Errorf("sealedstore: %w (%s or %s is missing): restore a snapshot; if these records are not a ledger's, name another prefix or folder",
-			ErrUnsealed, metaKey, seedKey)
-	default:
+	if !errors.Is(err, errEnough) {
 		return stated, seed, err
 	}
+	// Another replica may have written both between the readings: they come in one transaction, before all else.
+	if stated, err = store.Read(ctx, metaKey); err != nil {
+		return stated, seed, err
+	}
+	if seed, err = store.Read(ctx, seedKey); err != nil {
+		return stated, seed, err
+	}
+	if stated.Value == nil || seed.Value == nil {
+		return stated, seed, fmt.Errorf("sealedstore: %w (%s or %s is missing): restore a snapshot; if these records are not a ledger's, name another prefix or folder",
+			ErrUnsealed, metaKey, seedKey)
+	}
+	return stated, seed, nil
 }
 
 // unwrap makes the keys of a ledger that is there.
