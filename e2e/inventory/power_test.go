@@ -100,22 +100,22 @@ func (s *setting) subject() rbacv1.Subject {
 func (s *setting) create(ctx context.Context) (err error) {
 	keep := func(e error) { err = errors.Join(err, e) }
 	api, options := shared.plane.Admin.RbacV1(), metav1.CreateOptions{}
-	meta := func(name, namespace string) metav1.ObjectMeta {
-		return metav1.ObjectMeta{Name: s.prefix + "-" + name, Namespace: namespace}
+	meta := func(name string) metav1.ObjectMeta {
+		return metav1.ObjectMeta{Name: s.prefix + "-" + name}
 	}
 	for i := range 2 {
 		_, e := shared.plane.Admin.CoreV1().Namespaces().Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: s.namespace(i)}}, options)
 		keep(e)
-		_, e = api.Roles(s.namespace(i)).Create(ctx, &rbacv1.Role{ObjectMeta: meta("role", ""), Rules: s.rules(false)}, options)
+		_, e = api.Roles(s.namespace(i)).Create(ctx, &rbacv1.Role{ObjectMeta: meta("role"), Rules: s.rules(false)}, options)
 		keep(e)
 	}
-	part := &rbacv1.ClusterRole{ObjectMeta: meta("part", ""), Rules: s.rules(true)}
+	part := &rbacv1.ClusterRole{ObjectMeta: meta("part"), Rules: s.rules(true)}
 	part.Labels = map[string]string{"into": s.prefix}
 	_, e := api.ClusterRoles().Create(ctx, part, options)
 	keep(e)
-	_, e = api.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta("plain", ""), Rules: s.rules(true)}, options)
+	_, e = api.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta("plain"), Rules: s.rules(true)}, options)
 	keep(e)
-	_, e = api.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta("sum", ""), AggregationRule: &rbacv1.AggregationRule{
+	_, e = api.ClusterRoles().Create(ctx, &rbacv1.ClusterRole{ObjectMeta: meta("sum"), AggregationRule: &rbacv1.AggregationRule{
 		ClusterRoleSelectors: []metav1.LabelSelector{{MatchLabels: part.Labels}},
 	}}, options)
 	keep(e)
@@ -123,7 +123,7 @@ func (s *setting) create(ctx context.Context) (err error) {
 		return rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: s.prefix + pick(s.r, "-plain", "-plain", "-part", "-sum", "-gone")}
 	}
 	_, e = api.ClusterRoleBindings().Create(ctx, &rbacv1.ClusterRoleBinding{
-		ObjectMeta: meta("everywhere", ""), RoleRef: clusterRole(), Subjects: []rbacv1.Subject{s.subject()},
+		ObjectMeta: meta("everywhere"), RoleRef: clusterRole(), Subjects: []rbacv1.Subject{s.subject()},
 	}, options)
 	keep(e)
 	for i := range 3 {
@@ -132,7 +132,7 @@ func (s *setting) create(ctx context.Context) (err error) {
 			ref = rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "Role", Name: s.prefix + "-role"}
 		}
 		_, e = api.RoleBindings(s.namespace(i%2)).Create(ctx, &rbacv1.RoleBinding{
-			ObjectMeta: meta(fmt.Sprint("there", i), ""), RoleRef: ref, Subjects: []rbacv1.Subject{s.subject(), s.subject()},
+			ObjectMeta: meta(fmt.Sprint("there", i)), RoleRef: ref, Subjects: []rbacv1.Subject{s.subject(), s.subject()},
 		}, options)
 		keep(e)
 	}

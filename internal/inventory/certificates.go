@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ostiary/ostiary/internal/facts"
@@ -87,8 +88,8 @@ func (b *builder) isFrontProxy(c *facts.Certificate) bool {
 		headers, clients = extension.RequestHeaderCAs, extension.ClientCAs
 	}
 	for i := range b.facts.APIServers {
-		headers = append(headers[:len(headers):len(headers)], b.facts.APIServers[i].RequestHeaderCAs...)
-		clients = append(clients[:len(clients):len(clients)], b.facts.APIServers[i].ClientCAs...)
+		headers = append(slices.Clip(headers), b.facts.APIServers[i].RequestHeaderCAs...)
+		clients = append(slices.Clip(clients), b.facts.APIServers[i].ClientCAs...)
 	}
 	return signs(headers) && !signs(clients)
 }

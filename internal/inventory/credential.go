@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/power"
@@ -133,14 +134,7 @@ func (c *Credential) MechanismText() string {
 	case c.Mechanism != "":
 		return c.Mechanism
 	case len(c.MayBe) > 0:
-		text := ""
-		for i, one := range c.MayBe {
-			if i > 0 {
-				text += " or "
-			}
-			text += one
-		}
-		return text
+		return strings.Join(c.MayBe, " or ")
 	default:
 		return "unknown"
 	}

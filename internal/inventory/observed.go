@@ -65,9 +65,9 @@ func (b *builder) person(one *facts.Observation, guess *guesser) *Credential {
 			return known
 		}
 	}
-	if strings.HasPrefix(one.Username, identity.ServiceAccountPrefix) {
+	if account, ok := strings.CutPrefix(one.Username, identity.ServiceAccountPrefix); ok {
 		// An older API server, or a token that was impersonated: no id, so all of the account is one line.
-		c := requested("ACCOUNT="+strings.TrimPrefix(one.Username, identity.ServiceAccountPrefix), one.Username)
+		c := requested("ACCOUNT="+account, one.Username)
 		c.Kind, c.Mechanism, c.recorded = KindPerson, "", true
 		c.MayBe = []string{string(identity.ServiceAccount), string(identity.TokenRequest)}
 		return b.add(c, string(facts.SourceUsage))

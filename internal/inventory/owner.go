@@ -1,6 +1,7 @@
 package inventory
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/ostiary/ostiary/internal/facts"
@@ -61,10 +62,8 @@ func (o *owners) assign(c *Credential) {
 // hasLeft reports whether the roster has somebody as gone.
 func (inv *Inventory) hasLeft(user string) bool {
 	for i := range inv.facts.Roster {
-		for _, name := range inv.facts.Roster[i].Usernames {
-			if name == user {
-				return !inv.facts.Roster[i].Active
-			}
+		if slices.Contains(inv.facts.Roster[i].Usernames, user) {
+			return !inv.facts.Roster[i].Active
 		}
 	}
 	return false

@@ -124,10 +124,29 @@ func (inv *Inventory) summary(lines []Line) []report.Figure {
 // table has a line for each credential.
 func table(lines []Line) report.Table {
 	result := report.Table{Columns: []report.Column{
-		{Name: "ID"}, {Name: "MECHANISM"}, {Name: "USER"}, {Name: "POWER"}, {Name: "STATE"}, {Name: "EXPIRES"}, {Name: "LAST USED"}, {Name: "WHY"},
-		{Name: "OWNER", Detail: true}, {Name: "GROUPS", Detail: true}, {Name: "ISSUER", Detail: true}, {Name: "ISSUED", Detail: true}, {Name: "ISSUED BY", Detail: true},
-		{Name: "FIRST SEEN", Detail: true}, {Name: "USES", Detail: true}, {Name: "FROM", Detail: true}, {Name: "STORED", Detail: true}, {Name: "READERS", Detail: true},
-		{Name: "NAMESPACES", Detail: true}, {Name: "CONFIDENCE", Detail: true}, {Name: "SOURCES", Detail: true}, {Name: "WINDOW", Detail: true}, {Name: "NOTE", Detail: true},
+		{Name: "ID"},
+		{Name: "MECHANISM"},
+		{Name: "USER"},
+		{Name: "POWER"},
+		{Name: "STATE"},
+		{Name: "EXPIRES"},
+		{Name: "LAST USED"},
+		{Name: "WHY"},
+		{Name: "OWNER", Detail: true},
+		{Name: "GROUPS", Detail: true},
+		{Name: "ISSUER", Detail: true},
+		{Name: "ISSUED", Detail: true},
+		{Name: "ISSUED BY", Detail: true},
+		{Name: "FIRST SEEN", Detail: true},
+		{Name: "USES", Detail: true},
+		{Name: "FROM", Detail: true},
+		{Name: "STORED", Detail: true},
+		{Name: "READERS", Detail: true},
+		{Name: "NAMESPACES", Detail: true},
+		{Name: "CONFIDENCE", Detail: true},
+		{Name: "SOURCES", Detail: true},
+		{Name: "WINDOW", Detail: true},
+		{Name: "NOTE", Detail: true},
 	}}
 	related := slices.ContainsFunc(lines, func(line Line) bool { return line.Relation != "" })
 	if related {

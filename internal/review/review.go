@@ -14,6 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/inventory"
@@ -101,13 +102,13 @@ func Start(inv *inventory.Inventory, tool, startedBy string, incompleteOK bool) 
 	}
 	probe := report.Report{Sources: r.Sources}
 	if !incompleteOK && !probe.Complete() {
-		missing := ""
+		var missing strings.Builder
 		for _, source := range r.Sources {
 			if source.Access != report.Read && source.Access != report.Off && !source.Optional {
-				missing += "\n  " + source.Name + " is " + source.Access.String() + ": " + source.Why
+				fmt.Fprintf(&missing, "\n  %s is %s: %s", source.Name, source.Access, source.Why)
 			}
 		}
-		return nil, fmt.Errorf("%w%s", ErrIncomplete, missing)
+		return nil, fmt.Errorf("%w%s", ErrIncomplete, missing.String())
 	}
 	for _, c := range inv.Credentials {
 		if !c.State.Works() {
