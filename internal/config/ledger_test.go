@@ -21,19 +21,19 @@ const etcdLedger = `ledger:
 `
 
 // withLedger is the edit that writes a ledger.
-func withLedger(text string, edits ...string) []string {
-	return []string{"accessLog:\n", strings.NewReplacer(edits...).Replace(text) + "accessLog:\n"}
+func withLedger(edits ...string) []string {
+	return []string{"accessLog:\n", strings.NewReplacer(edits...).Replace(etcdLedger) + "accessLog:\n"}
 }
 
 func TestLedgerInEtcd(t *testing.T) {
-	checked := load(t, folder(t, withLedger(etcdLedger)...)).Ledger.Etcd
+	checked := load(t, folder(t, withLedger()...)).Ledger.Etcd
 	if diff := cmp.Diff([]string{"https://10.0.0.1:2379", "https://etcd-2.example.org:2379"}, checked.Endpoints); diff != "" {
 		t.Errorf("endpoints (-want +got):\n%s", diff)
 	}
 	if checked.Prefix != "/gates/prod/" || len(checked.Authorities.Certificates) != 1 || checked.Pair.Certificate.Leaf == nil {
 		t.Errorf("prefix %q, %d authorities, certificate %v", checked.Prefix, len(checked.Authorities.Certificates), checked.Pair.Certificate.Leaf)
 	}
-	checked = load(t, folder(t, withLedger(etcdLedger, "    prefix: /gates/prod/\n", "")...)).Ledger.Etcd
+	checked = load(t, folder(t, withLedger("    prefix: /gates/prod/\n", "")...)).Ledger.Etcd
 	if checked.Prefix != "/ostiary/" {
 		t.Errorf("prefix %q", checked.Prefix)
 	}
@@ -66,7 +66,7 @@ func TestLedgerRefuses(t *testing.T) {
 		{"a server's certificate", []string{"certFile: front.crt, keyFile: front.key", "certFile: tls.crt, keyFile: tls.key"}, "ledger.etcd.tls.certFile: not for clients"},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			mistakes := refusal(t, folder(t, withLedger(etcdLedger, row.edits...)...))
+			mistakes := refusal(t, folder(t, withLedger(row.edits...)...))
 			expect(t, mistakes, row.want)
 			if strings.Contains(strings.Join(mistakes, "\n"), "hunter2") {
 				t.Error("a password is in a message")
@@ -81,7 +81,7 @@ func TestLedgerKeyIsPrivate(t *testing.T) {
 		0o600: "", 0o400: "", 0o640: "mode 0640", 0o604: "mode 0604", 0o620: "mode 0620", 0o644: "mode 0644", 0o660: "mode 0660",
 	} {
 		for _, name := range []string{"token", "link"} {
-			dir := folder(t, withLedger(etcdLedger, "keyFile: token", "keyFile: "+name)...)
+			dir := folder(t, withLedger("keyFile: token", "keyFile: "+name)...)
 			if err := errors.Join(os.Symlink("token", filepath.Join(dir, "link")), os.Chmod(filepath.Join(dir, "token"), mode)); err != nil {
 				t.Fatal(err)
 			}

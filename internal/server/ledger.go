@@ -138,7 +138,7 @@ func (k *keeper) renew(ctx context.Context, checked *config.CheckedLedger) error
 		k.checked = checked
 		return nil
 	}
-	if err := k.store.UseTLS(etcdTLS(checked.Etcd)); err != nil {
+	if err := k.store.UseTLS(etcdTLS(checked.Etcd)); err != nil { //nolint:contextcheck // connections live as long as the store
 		return fmt.Errorf("ledger.etcd: %w", err)
 	}
 	k.checked = checked

@@ -96,7 +96,7 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 		next.close(now)
 		return checked.Files(), err
 	}
-	if err := s.keeper.renew(ctx, checked.Ledger); err != nil { //nolint:contextcheck // connections live as long as the store
+	if err := s.keeper.renew(ctx, checked.Ledger); err != nil {
 		next.close(now)
 		return checked.Files(), err
 	}

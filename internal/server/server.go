@@ -104,7 +104,7 @@ func Run(ctx context.Context, options Options) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	s.life = life
-	if s.keeper, err = s.openLedger(checked.Ledger); err != nil {
+	if s.keeper, err = s.openLedger(checked.Ledger); err != nil { //nolint:contextcheck // the store lives until it is closed
 		return err
 	}
 	defer s.keeper.close()

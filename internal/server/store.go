@@ -46,7 +46,7 @@ func openStore(ctx context.Context, checked *config.CheckedLedger) (*etcdstore.S
 	}
 	logger := slog.New(slog.DiscardHandler) // what is wrong is in the error
 	if checked.Etcd == nil {
-		store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: logger})
+		store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: logger}) //nolint:contextcheck // the store lives until it is closed
 		return store, key, err
 	}
 	store, err := etcdstore.External(ctx, etcdstore.ExternalConfig{

@@ -62,6 +62,7 @@ func Put(t *testing.T, store ledger.Store, key, value string) int64 {
 }
 
 func conflict(t *testing.T, s Subject) {
+	t.Helper()
 	first := Put(t, s.Store, "c/a", "1")
 	second := Put(t, s.Store, "c/a", "2")
 	if second <= first {
@@ -94,6 +95,7 @@ func conflict(t *testing.T, s Subject) {
 }
 
 func creation(t *testing.T, s Subject) {
+	t.Helper()
 	create := ledger.Transaction{Unchanged: []ledger.Record{{Key: "n/a"}}, Puts: []ledger.Record{{Key: "n/a", Value: []byte("1")}}}
 	if _, err := s.Store.Commit(t.Context(), create); err != nil {
 		t.Fatal(err)
@@ -110,6 +112,7 @@ func creation(t *testing.T, s Subject) {
 }
 
 func increments(t *testing.T, s Subject) {
+	t.Helper()
 	const writers, each = 4, 10
 	var group sync.WaitGroup
 	for i := range writers {
@@ -146,6 +149,7 @@ func increments(t *testing.T, s Subject) {
 }
 
 func life(t *testing.T, s Subject) {
+	t.Helper()
 	if got, err := s.Store.Read(t.Context(), "d/a"); err != nil || got.Key != "d/a" || got.Value != nil || got.Revision != 0 {
 		t.Errorf("never there: %v, %v", got, err)
 	}
@@ -165,6 +169,7 @@ func life(t *testing.T, s Subject) {
 }
 
 func values(t *testing.T, s Subject) {
+	t.Helper()
 	for name, value := range map[string][]byte{
 		"zero": {0}, "all": allBytes(), "large": bytes.Repeat([]byte("x"), 200<<10), "no text": {0xff, 0xfe, 0x80},
 	} {
@@ -202,6 +207,7 @@ func list(t *testing.T, store ledger.Store, prefix, after string) []string {
 }
 
 func pages(t *testing.T, s Subject) {
+	t.Helper()
 	const records = 2500
 	for i := range records / 100 {
 		var hundred ledger.Transaction
@@ -230,6 +236,7 @@ func pages(t *testing.T, s Subject) {
 }
 
 func after(t *testing.T, s Subject) {
+	t.Helper()
 	for _, key := range []string{"p/a", "p/a/b", "p/b", "p/c"} {
 		Put(t, s.Store, key, "v")
 	}
@@ -243,6 +250,7 @@ func after(t *testing.T, s Subject) {
 }
 
 func prefixes(t *testing.T, s Subject) {
+	t.Helper()
 	for _, key := range []string{"x/b", "x/B", "x/a", "x0", "w/z", "x/\u00e9"} {
 		Put(t, s.Store, key, "v")
 	}
@@ -256,6 +264,7 @@ func prefixes(t *testing.T, s Subject) {
 }
 
 func listEnds(t *testing.T, s Subject) {
+	t.Helper()
 	Put(t, s.Store, "e/a", "v")
 	Put(t, s.Store, "e/b", "v")
 	enough, seen := errors.New("enough"), 0
@@ -270,6 +279,7 @@ func listEnds(t *testing.T, s Subject) {
 }
 
 func watch(t *testing.T, s Subject) {
+	t.Helper()
 	start := Put(t, s.Store, "w/0", "before")
 	if _, err := s.Store.Commit(t.Context(), ledger.Transaction{
 		Puts: []ledger.Record{{Key: "w/1", Value: []byte("a")}, {Key: "w/2", Value: []byte("b")}, {Key: "not/watched", Value: []byte("x")}}, Deletes: []string{"w/0"},
@@ -323,6 +333,7 @@ func watch(t *testing.T, s Subject) {
 }
 
 func watchEnds(t *testing.T, s Subject) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := s.Store.Watch(ctx, "w/", 0, func(ledger.Change) error { return nil }); !errors.Is(err, context.Canceled) {
@@ -337,6 +348,7 @@ func watchEnds(t *testing.T, s Subject) {
 }
 
 func compacted(t *testing.T, s Subject) {
+	t.Helper()
 	first := Put(t, s.Store, "k/a", "1")
 	Put(t, s.Store, "k/a", "2")
 	last := Put(t, s.Store, "k/a", "3")
@@ -355,6 +367,7 @@ func compacted(t *testing.T, s Subject) {
 }
 
 func wide(t *testing.T, s Subject) {
+	t.Helper()
 	var t120 ledger.Transaction
 	for i := range 61 { // a batch of sixty and the head
 		key := fmt.Sprintf("b/%s/%02d", strings.Repeat("k", 100), i)
@@ -370,6 +383,7 @@ func wide(t *testing.T, s Subject) {
 }
 
 func others(t *testing.T, s Subject) {
+	t.Helper()
 	for i := range 20 {
 		value := fmt.Sprint(i)
 		written := Put(t, s.Store, "o/a", value)
