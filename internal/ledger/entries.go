@@ -204,7 +204,7 @@ func (l *Ledger) forget(ctx context.Context, some []*Standing) error {
 	}
 	says, removes := Transaction{Essential: true}, Transaction{Essential: true} // they make room
 	for _, one := range some {
-		id := digestOf(OneCredential, one.ID, one.Issuer)
+		id := digestOf(one.ID, one.Issuer)
 		says.Puts = append(says.Puts, Record{Key: entryKey + one.Name, Value: tombstone(id)})
 		removes.Deletes = append(removes.Deletes, entryKey+one.Name, useKey+one.Name)
 	}

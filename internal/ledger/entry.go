@@ -133,7 +133,7 @@ func (k known) issued() bool { return k&1 == 1 }
 
 // encodeEntry writes e's value.
 func encodeEntry(e *Entry) ([]byte, error) {
-	id := digestOf(OneCredential, e.ID, e.Issuer)
+	id := digestOf(e.ID, e.Issuer)
 	value := binary.BigEndian.AppendUint64(nil, uint64(knownOf(e.Index, e.Origin == Issued)))
 	value = append(value, id[:]...)
 	text, err := json.Marshal(e)
@@ -164,7 +164,7 @@ func decodeEntry(name string, value []byte) (*Entry, error) {
 	if err := e.Check(); err != nil {
 		return nil, fmt.Errorf("ledger: record %s%s: %w", entryKey, name, err)
 	}
-	if id != digestOf(OneCredential, e.ID, e.Issuer) || k.issued() != (e.Origin == Issued) {
+	if id != digestOf(e.ID, e.Issuer) || k.issued() != (e.Origin == Issued) {
 		return nil, fmt.Errorf("ledger: record %s%s says two things of itself", entryKey, name)
 	}
 	return e, nil

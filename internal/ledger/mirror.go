@@ -229,7 +229,7 @@ type finding struct {
 
 // find looks a credential up at the time now. It does not allocate where names are of usual length.
 func (m *mirror) find(cred *authn.Credential, now time.Time) finding {
-	f := finding{id: digestOf(OneCredential, cred.ID.Value, cred.ID.Issuer)}
+	f := finding{id: digestOf(cred.ID.Value, cred.ID.Issuer)}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	var entry known

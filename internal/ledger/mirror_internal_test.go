@@ -25,7 +25,7 @@ func filled(records int) *mirror {
 	m := newMirror()
 	for i := range records {
 		cred := numbered(i)
-		m.record(digestOf(OneCredential, cred.ID.Value, ""), knownOf(uint64(i), false))
+		m.record(digestOf(cred.ID.Value, ""), knownOf(uint64(i), false))
 		m.put(&Revocation{Name: fmt.Sprintf("r-%010d", i), Target: Target{Kind: OneCredential, Name: numbered(-i - 1).ID.Value}})
 	}
 	return m
@@ -73,7 +73,7 @@ func BenchmarkMirrorMemory(b *testing.B) {
 		before := heap()
 		m := newMirror()
 		for i := range million {
-			m.record(digestOf(OneCredential, numbered(i).ID.Value, ""), knownOf(uint64(i), false))
+			m.record(digestOf(numbered(i).ID.Value, ""), knownOf(uint64(i), false))
 		}
 		entries := heap()
 		for i := range million {

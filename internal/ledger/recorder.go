@@ -54,7 +54,7 @@ func (l *Ledger) Record(ctx context.Context, entries ...*Entry) error {
 		if err := entry.Check(); err != nil {
 			return err
 		}
-		id := digestOf(OneCredential, entry.ID, entry.Issuer)
+		id := digestOf(entry.ID, entry.Issuer)
 		if l.mirror.has(id) {
 			continue
 		}

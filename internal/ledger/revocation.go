@@ -174,10 +174,10 @@ type digest [16]byte
 // digestBytes is the length of a target that is digested without an allocation.
 const digestBytes = 512
 
-// digestOf digests a target, each part after its length, so that no two give the same input.
-func digestOf(kind Kind, name, issuer string) digest {
+// digestOf digests the id of a credential, each part after its length, so that no two give the same input.
+func digestOf(id, issuer string) digest {
 	var stack [digestBytes]byte
-	input := appendParts(stack[:0], string(kind), name, issuer)
+	input := appendParts(stack[:0], string(OneCredential), id, issuer)
 	sum := sha256.Sum256(input)
 	return digest(sum[:len(digest{})])
 }

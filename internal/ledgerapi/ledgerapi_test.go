@@ -70,7 +70,13 @@ func newBed(t *testing.T) *bed {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.ledger.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done; store.Close() })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		store.Close()
+	})
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for b.ledger.Ready() != nil {
@@ -207,7 +213,7 @@ func TestRights(t *testing.T) {
 		{"GET", adminapi.StreamsPath, "list streams//"},
 	} {
 		var asked string
-		nothing := func(a ledgerapi.Access) (bool, error) {
+		nothing := func(a ledgerapi.Access) (bool, error) { //nolint:unparam // as unknown, below
 			asked = fmt.Sprintf("%s %s/%s/%s", a.Verb, a.Resource, a.Subresource, a.Name)
 			return false, nil
 		}
@@ -335,7 +341,7 @@ func TestWatch(t *testing.T) {
 		caller := b.caller
 		caller.Path = r.URL.Path
 		caller.Open = func() (context.Context, error) { return r.Context(), nil }
-		b.api.ServeLocal(w, r, caller)
+		b.api.ServeLocal(w, r, caller) //nolint:contextcheck // the request has it
 	}))
 	t.Cleanup(server.Close)
 	_, answer := b.ask(t, "GET", revocations, "")

@@ -65,7 +65,12 @@ func live(t *testing.T, c *config.Checked, do func(l *ledger.Ledger)) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
-	defer func() { cancel(); _ = <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
 	do(l)
 }
 

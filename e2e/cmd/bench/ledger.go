@@ -31,7 +31,7 @@ func (b *bed) startLedgers(ctx context.Context, path, server string, authenticat
 	if out, err := exec.CommandContext(ctx, path, "store", "new-key", key).CombinedOutput(); err != nil { //nolint:gosec // our own program
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	ca, err := os.ReadFile(filepath.Join(b.dir, caFile)) //nolint:gosec // our own folder
+	ca, err := os.ReadFile(filepath.Join(b.dir, caFile))
 	if err != nil {
 		return err
 	}

@@ -64,8 +64,11 @@ func measure(ctx context.Context, s settings) error {
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
 	_, _ = fmt.Fprintf(out, "load\tproxy\tCPU/request\trequests/s\tp50\tp99\t\n")
 	loads := []load{
-		{protocol: "HTTP/1.1", auth: "jwt"}, {protocol: "HTTP/1.1", auth: "certificate"}, {protocol: "HTTP/2", auth: "jwt"},
-		{protocol: "HTTP/2", auth: "certificate"}, {protocol: "HTTP/2", auth: review},
+		{protocol: "HTTP/1.1", auth: "jwt"},
+		{protocol: "HTTP/1.1", auth: "certificate"},
+		{protocol: "HTTP/2", auth: "jwt"},
+		{protocol: "HTTP/2", auth: "certificate"},
+		{protocol: "HTTP/2", auth: review},
 	}
 	if s.records > 0 {
 		loads = append(loads, load{protocol: "HTTP/1.1", auth: "jwt", ledger: true}, load{protocol: "HTTP/1.1", auth: "certificate", ledger: true})

@@ -53,7 +53,13 @@ func serveLedger(t *testing.T, mux *http.ServeMux) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- book.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done; store.Close() })
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+		store.Close()
+	})
 	bob := &authn.Credential{
 		ID: identity.CredentialID{Issuer: "https://issuer.example", Value: "JTI=bob-1"}, Mechanism: identity.JWT,
 		Identity: identity.Identity{Username: "bob", Groups: []string{"dev"}}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
@@ -82,7 +88,7 @@ func serveLedger(t *testing.T, mux *http.ServeMux) {
 		prefix := "/" + name
 		mux.Handle(prefix+"/apis/"+adminapi.GroupVersion+"/", http.StripPrefix(prefix, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			who := &identity.Identity{Username: user}
-			if !api.ServeLocal(w, r, gateway.Caller{
+			if !api.ServeLocal(w, r, gateway.Caller{ //nolint:contextcheck // the request has it
 				Identity: who, Credential: &authn.Credential{ID: identity.CredentialID{Value: "JTI=" + user}, Mechanism: identity.JWT, Identity: *who},
 				Cluster: &gateway.Cluster{Name: "prod"}, Path: r.URL.Path, Source: "192.0.2.1",
 				Open: func() (context.Context, error) { return r.Context(), nil },

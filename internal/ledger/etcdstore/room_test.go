@@ -65,7 +65,12 @@ func TestRevocationsHaveTheLastOfTheRoom(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
-	defer func() { cancel(); _ = <-done }()
+	defer func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	}()
 	if err := l.Record(t.Context(), &ledger.Entry{
 		ID: "JTI=1", Issuer: "https://issuer", Mechanism: identity.JWT, Username: "alice", Origin: ledger.Seen,
 	}); !errors.Is(err, ledger.ErrReserved) {
