@@ -16,6 +16,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/localapi"
 )
 
 // scanned bounds the entries that are looked at for one page: a page may hold less than was asked for, and says where to
@@ -71,11 +72,11 @@ func (s *selection) has(c *adminapi.Credential) bool {
 }
 
 // listCredentials answers with a page of credentials, or with the one that has an id.
-func (a *API) listCredentials(x *exchange) {
-	query := x.r.URL.Query()
+func (a *API) listCredentials(x *localapi.Exchange) {
+	query := x.R.URL.Query()
 	chosen, err := selectionOf(query)
 	if err != nil {
-		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
 	if query.Get("watch") == "true" {
@@ -93,18 +94,18 @@ func (a *API) listCredentials(x *exchange) {
 	answer := adminapi.CredentialList{TypeMeta: adminapi.TypeOf(adminapi.CredentialListKind), Items: []adminapi.Credential{}}
 	now := time.Now()
 	if id := query.Get("id"); id != "" {
-		found, err := a.config.Ledger.EntryOf(x.r.Context(), identity.CredentialID{Value: id, Issuer: chosen.issuer})
+		found, err := a.config.Ledger.EntryOf(x.R.Context(), identity.CredentialID{Value: id, Issuer: chosen.issuer})
 		if err == nil {
 			answer.Items = append(answer.Items, credentialToAPI(found, now))
 		} else if !errors.Is(err, ledger.ErrNoEntry) {
-			x.failed(err)
+			failed(x, err)
 			return
 		}
-		x.answer(http.StatusOK, answer)
+		x.Answer(http.StatusOK, answer)
 		return
 	}
 	looked, revision := 0, int64(0)
-	answer.Metadata.Continue, revision, err = a.config.Ledger.Entries(x.r.Context(), query.Get("continue"), func(one *ledger.Standing) bool {
+	answer.Metadata.Continue, revision, err = a.config.Ledger.Entries(x.R.Context(), query.Get("continue"), func(one *ledger.Standing) bool {
 		looked++
 		if written := credentialToAPI(one, now); chosen.has(&written) {
 			answer.Items = append(answer.Items, written)
@@ -112,11 +113,11 @@ func (a *API) listCredentials(x *exchange) {
 		return len(answer.Items) < chosen.limit && looked < scanned
 	})
 	if err != nil {
-		x.failed(err)
+		failed(x, err)
 		return
 	}
 	answer.Metadata.ResourceVersion = versionText(revision)
-	x.answer(http.StatusOK, answer)
+	x.Answer(http.StatusOK, answer)
 }
 
 // versionText is empty where a list goes on.
@@ -128,65 +129,65 @@ func versionText(revision int64) string {
 }
 
 // getCredential answers with one, by its entry's name.
-func (a *API) getCredential(x *exchange, name string) {
-	found, err := a.config.Ledger.Entry(x.r.Context(), name)
+func (a *API) getCredential(x *localapi.Exchange, name string) {
+	found, err := a.config.Ledger.Entry(x.R.Context(), name)
 	if err != nil {
-		x.failed(err)
+		failed(x, err)
 		return
 	}
-	x.answer(http.StatusOK, credentialToAPI(found, time.Now()))
+	x.Answer(http.StatusOK, credentialToAPI(found, time.Now()))
 }
 
 // importCredentials puts credentials on record that the gate has not seen.
-func (a *API) importCredentials(x *exchange) {
+func (a *API) importCredentials(x *localapi.Exchange) {
 	var raw json.RawMessage
-	if err := x.read(&raw); err != nil {
-		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+	if err := x.Read(&raw); err != nil {
+		x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
 	list := adminapi.CredentialList{Items: make([]adminapi.Credential, 1)}
 	isList := kindOf(raw) == adminapi.CredentialListKind
 	var err error
 	if isList {
-		err = errors.Join(strict(raw, &list), list.Is(adminapi.CredentialListKind))
+		err = errors.Join(localapi.Strict(raw, &list), list.Is(adminapi.CredentialListKind))
 	} else {
-		err = errors.Join(strict(raw, &list.Items[0]), list.Items[0].Is(adminapi.CredentialKind))
+		err = errors.Join(localapi.Strict(raw, &list.Items[0]), list.Items[0].Is(adminapi.CredentialKind))
 	}
 	if err == nil && (len(list.Items) == 0 || len(list.Items) > maxItems) {
 		err = fmt.Errorf("a list has 1 to %d items", maxItems)
 	}
 	if err != nil {
-		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
 	entries := make([]*ledger.Entry, 0, len(list.Items))
 	for i := range list.Items {
-		entry := entryFromAPI(&list.Items[i].Spec, x.actor())
+		entry := entryFromAPI(&list.Items[i].Spec, actorOf(x))
 		if err := entry.Check(); err != nil {
-			x.failed(at(i, isList, err))
+			failed(x, at(i, isList, err))
 			return
 		}
 		entries = append(entries, entry)
 	}
-	if err := a.config.Ledger.Record(x.r.Context(), entries...); err != nil {
-		x.failed(err)
+	if err := a.config.Ledger.Record(x.R.Context(), entries...); err != nil {
+		failed(x, err)
 		return
 	}
 	now := time.Now()
 	answer := adminapi.CredentialList{TypeMeta: adminapi.TypeOf(adminapi.CredentialListKind)}
 	for _, entry := range entries {
-		found, err := a.config.Ledger.EntryOf(x.r.Context(), identity.CredentialID{Value: entry.ID, Issuer: entry.Issuer})
+		found, err := a.config.Ledger.EntryOf(x.R.Context(), identity.CredentialID{Value: entry.ID, Issuer: entry.Issuer})
 		if err != nil {
-			x.failed(err)
+			failed(x, err)
 			return
 		}
 		answer.Items = append(answer.Items, credentialToAPI(found, now))
 	}
 	if isList {
-		x.answer(http.StatusCreated, answer)
+		x.Answer(http.StatusCreated, answer)
 		return
 	}
-	x.answer(http.StatusCreated, answer.Items[0])
+	x.Answer(http.StatusCreated, answer.Items[0])
 }
 
 // entryFromAPI takes nothing of the status: that is the ledger's own.

@@ -26,6 +26,7 @@ import (
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
+	"github.com/ostiary/ostiary/internal/localapi"
 )
 
 // openNames hides nothing.
@@ -38,10 +39,10 @@ func (openNames) Hide(parts ...string) string {
 
 // rbac allows what it is told to.
 type rbac struct {
-	allows func(ledgerapi.Access) (bool, error)
+	allows func(localapi.Access) (bool, error)
 }
 
-func (r rbac) Authorize(_ context.Context, _ *identity.Identity, access ledgerapi.Access) (bool, string, error) {
+func (r rbac) Authorize(_ context.Context, _ *identity.Identity, access localapi.Access) (bool, string, error) {
 	allowed, err := r.allows(access)
 	return allowed, "", err
 }
@@ -52,7 +53,7 @@ type bed struct {
 	ledger  *ledger.Ledger
 	streams []*authn.Credential
 	caller  gateway.Caller
-	allows  atomic.Pointer[func(ledgerapi.Access) (bool, error)]
+	allows  atomic.Pointer[func(localapi.Access) (bool, error)]
 }
 
 func newBed(t *testing.T) *bed {
@@ -82,11 +83,11 @@ func newBed(t *testing.T) *bed {
 	for b.ledger.Ready() != nil {
 		<-tick.C
 	}
-	everything := func(ledgerapi.Access) (bool, error) { return true, nil }
+	everything := func(localapi.Access) (bool, error) { return true, nil }
 	b.allows.Store(&everything)
 	b.api, err = ledgerapi.New(ledgerapi.Config{
 		Ledger: b.ledger, Hub: func() string { return "prod" },
-		Authorizer: rbac{func(access ledgerapi.Access) (bool, error) { return (*b.allows.Load())(access) }},
+		Authorizer: rbac{func(access localapi.Access) (bool, error) { return (*b.allows.Load())(access) }},
 		Streams: func(matches ledgerapi.Matches) (found []gateway.StreamInfo) {
 			for _, cred := range b.streams {
 				if matches(cred) {
@@ -213,7 +214,7 @@ func TestRights(t *testing.T) {
 		{"GET", adminapi.StreamsPath, "list streams//"},
 	} {
 		var asked string
-		nothing := func(a ledgerapi.Access) (bool, error) { //nolint:unparam // as unknown, below
+		nothing := func(a localapi.Access) (bool, error) { //nolint:unparam // as unknown, below
 			asked = fmt.Sprintf("%s %s/%s/%s", a.Verb, a.Resource, a.Subresource, a.Name)
 			return false, nil
 		}
@@ -221,7 +222,7 @@ func TestRights(t *testing.T) {
 		if code, body := b.ask(t, tt.method, tt.target, ""); code != http.StatusForbidden || asked != tt.want || !strings.Contains(body, "cannot") {
 			t.Errorf("%s %s: %d, asked for %q, want %q", tt.method, tt.target, code, asked, tt.want)
 		}
-		unknown := func(ledgerapi.Access) (bool, error) { return true, errors.New("the cluster is gone") }
+		unknown := func(localapi.Access) (bool, error) { return true, errors.New("the cluster is gone") }
 		b.allows.Store(&unknown)
 		if code, body := b.ask(t, tt.method, tt.target, ""); code != http.StatusServiceUnavailable || strings.Contains(body, "gone") {
 			t.Errorf("%s %s: %d %s", tt.method, tt.target, code, body)
@@ -398,7 +399,7 @@ func FuzzBodies(f *testing.F) {
 			t.Fatal(err)
 		}
 		b.api, err = ledgerapi.New(ledgerapi.Config{
-			Ledger: b.ledger, Hub: func() string { return "prod" }, Authorizer: rbac{func(ledgerapi.Access) (bool, error) { return true, nil }},
+			Ledger: b.ledger, Hub: func() string { return "prod" }, Authorizer: rbac{func(localapi.Access) (bool, error) { return true, nil }},
 			Streams: func(ledgerapi.Matches) []gateway.StreamInfo { return nil },
 		})
 		if err != nil {

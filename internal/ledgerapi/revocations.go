@@ -16,17 +16,18 @@ import (
 
 	"github.com/ostiary/ostiary/internal/adminapi"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/localapi"
 )
 
 // revoke makes one revocation, or the items of a list.
-func (a *API) revoke(x *exchange) {
-	list, isList, err := x.readRevocations()
+func (a *API) revoke(x *localapi.Exchange) {
+	list, isList, err := readRevocations(x)
 	if err != nil {
-		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
 	now, dryRun, myself := time.Now(), false, false
-	for name, values := range x.r.URL.Query() {
+	for name, values := range x.R.URL.Query() {
 		switch {
 		case name == "dryRun" && len(values) == 1 && values[0] == metav1.DryRunAll:
 			dryRun = true
@@ -34,35 +35,35 @@ func (a *API) revoke(x *exchange) {
 			myself = true
 		case name == "fieldManager" || name == "fieldValidation" || name == "timeout":
 		default:
-			x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "unknown query parameter "+strconv.Quote(name))
+			x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "unknown query parameter "+strconv.Quote(name))
 			return
 		}
 	}
 	for i, one := range list {
-		one.Actor, one.Created = x.actor(), now
+		one.Actor, one.Created = actorOf(x), now
 		if err := one.Check(now); err != nil {
-			x.failed(at(i, isList, err))
+			failed(x, at(i, isList, err))
 			return
 		}
-		if !dryRun && !myself && one.Matches(now)(x.caller.Credential) {
-			x.fail(http.StatusConflict, metav1.StatusReasonConflict,
+		if !dryRun && !myself && one.Matches(now)(x.Caller.Credential) {
+			x.Fail(http.StatusConflict, metav1.StatusReasonConflict,
 				at(i, isList, errors.New("it would shut out the credential that asks for it; say that this is meant, or use another credential")).Error())
 			return
 		}
 	}
 	if dryRun {
-		x.answerRevocations(http.StatusOK, list, isList, nil, a.everyStream(x.r.Context(), &streamQuery{Under: list}).Items)
+		answerRevocations(x, http.StatusOK, list, isList, nil, a.everyStream(x.R.Context(), &streamQuery{Under: list}).Items)
 		return
 	}
 	// What has begun is brought to its end, also where the client went away.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), actTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.R.Context()), actTimeout)
 	defer cancel()
 	force, err := a.config.Ledger.Revoke(ctx, list...)
 	if err != nil {
-		x.failed(err)
+		failed(x, err)
 		return
 	}
-	x.answerRevocations(http.StatusCreated, list, isList, force, nil)
+	answerRevocations(x, http.StatusCreated, list, isList, force, nil)
 }
 
 // at says which item of a list an error is about.
@@ -74,22 +75,22 @@ func at(i int, isList bool, err error) error {
 }
 
 // readRevocations reads a Revocation or a RevocationList.
-func (x *exchange) readRevocations() (list []*ledger.Revocation, isList bool, err error) {
+func readRevocations(x *localapi.Exchange) (list []*ledger.Revocation, isList bool, err error) {
 	var raw json.RawMessage
-	if err := x.read(&raw); err != nil {
+	if err := x.Read(&raw); err != nil {
 		return nil, false, err
 	}
 	items := []adminapi.Revocation{{}}
 	if isList = kindOf(raw) == adminapi.RevocationListKind; isList {
 		var written adminapi.RevocationList
-		if err := strict(raw, &written); err != nil {
+		if err := localapi.Strict(raw, &written); err != nil {
 			return nil, true, err
 		}
 		if err := written.Is(adminapi.RevocationListKind); err != nil {
 			return nil, true, err
 		}
 		items = written.Items
-	} else if err := strict(raw, &items[0]); err != nil {
+	} else if err := localapi.Strict(raw, &items[0]); err != nil {
 		return nil, false, err
 	}
 	if len(items) == 0 || len(items) > maxItems {
@@ -190,8 +191,8 @@ func toAPI(r *ledger.Revocation, now time.Time) adminapi.Revocation {
 	return written
 }
 
-// forceToAPI turns the proof into its written form.
-func forceToAPI(force *ledger.InForce) *adminapi.InForce {
+// ForceToAPI turns the proof into its written form.
+func ForceToAPI(force *ledger.InForce) *adminapi.InForce {
 	if force == nil {
 		return nil
 	}
@@ -206,57 +207,57 @@ func forceToAPI(force *ledger.InForce) *adminapi.InForce {
 }
 
 // answerRevocations answers a request that made revocations, or would have.
-func (x *exchange) answerRevocations(code int, list []*ledger.Revocation, isList bool, force *ledger.InForce, would []adminapi.Stream) {
+func answerRevocations(x *localapi.Exchange, code int, list []*ledger.Revocation, isList bool, force *ledger.InForce, would []adminapi.Stream) {
 	now := time.Now()
 	answer := adminapi.RevocationList{TypeMeta: adminapi.TypeOf(adminapi.RevocationListKind)}
 	for _, one := range list {
 		answer.Items = append(answer.Items, toAPI(one, now))
 	}
 	last := &answer.Items[len(answer.Items)-1].Status // that of the whole request, where there are several
-	last.InForce, last.WouldCut = forceToAPI(force), would
+	last.InForce, last.WouldCut = ForceToAPI(force), would
 	if isList {
-		x.answer(code, answer)
+		x.Answer(code, answer)
 		return
 	}
-	x.answer(code, answer.Items[0])
+	x.Answer(code, answer.Items[0])
 }
 
 // lift ends a revocation.
-func (a *API) lift(x *exchange, name string) {
+func (a *API) lift(x *localapi.Exchange, name string) {
 	var written adminapi.Lift
-	err := x.read(&written)
+	err := x.Read(&written)
 	if err == nil {
 		err = written.Is(adminapi.LiftKind)
 	}
 	if err != nil {
-		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), actTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.R.Context()), actTimeout)
 	defer cancel()
-	lifted, force, err := a.config.Ledger.Lift(ctx, name, ledger.Lift{Reason: written.Reason, Actor: x.actor()})
+	lifted, force, err := a.config.Ledger.Lift(ctx, name, ledger.Lift{Reason: written.Reason, Actor: actorOf(x)})
 	if err != nil {
-		x.failed(err)
+		failed(x, err)
 		return
 	}
 	answer := toAPI(lifted, time.Now())
-	answer.Status.InForce = forceToAPI(force)
-	x.answer(http.StatusOK, answer)
+	answer.Status.InForce = ForceToAPI(force)
+	x.Answer(http.StatusOK, answer)
 }
 
 // get answers with one revocation, lifted or not.
-func (a *API) get(x *exchange, name string) {
-	found, err := a.config.Ledger.Get(x.r.Context(), name)
+func (a *API) get(x *localapi.Exchange, name string) {
+	found, err := a.config.Ledger.Get(x.R.Context(), name)
 	if err != nil {
-		x.failed(err)
+		failed(x, err)
 		return
 	}
-	x.answer(http.StatusOK, toAPI(found, time.Now()))
+	x.Answer(http.StatusOK, toAPI(found, time.Now()))
 }
 
 // list answers with a page of revocations.
-func (a *API) list(x *exchange) {
-	query := x.r.URL.Query()
+func (a *API) list(x *localapi.Exchange) {
+	query := x.R.URL.Query()
 	user, mechanism := query.Get("user"), query.Get("mechanism")
 	if query.Get("watch") == "true" {
 		a.watch(x, a.config.Ledger.FollowRevocations, func(event ledger.Event) any { return a.revocationEvent(x, event, user, mechanism) })
@@ -264,13 +265,13 @@ func (a *API) list(x *exchange) {
 	}
 	limit, err := limitOf(query)
 	if err != nil {
-		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
 	now, past := time.Now(), query.Get("past") == "true"
 	answer := adminapi.RevocationList{TypeMeta: adminapi.TypeOf(adminapi.RevocationListKind), Items: []adminapi.Revocation{}}
 	revision := int64(0)
-	answer.Metadata.Continue, revision, err = a.config.Ledger.List(x.r.Context(), past, query.Get("continue"), func(r *ledger.Revocation) bool {
+	answer.Metadata.Continue, revision, err = a.config.Ledger.List(x.R.Context(), past, query.Get("continue"), func(r *ledger.Revocation) bool {
 		one := toAPI(r, now)
 		if selected(&one, user, mechanism) {
 			answer.Items = append(answer.Items, one)
@@ -278,17 +279,17 @@ func (a *API) list(x *exchange) {
 		return len(answer.Items) < limit
 	})
 	if err != nil {
-		x.failed(err)
+		failed(x, err)
 		return
 	}
 	answer.Metadata.ResourceVersion = versionText(revision)
-	x.answer(http.StatusOK, answer)
+	x.Answer(http.StatusOK, answer)
 }
 
 // revocationEvent is what a watch shows of a change: one that was lifted as it is on record now.
-func (a *API) revocationEvent(x *exchange, event ledger.Event, user, mechanism string) any {
+func (a *API) revocationEvent(x *localapi.Exchange, event ledger.Event, user, mechanism string) any {
 	if event.Gone {
-		lifted, err := a.config.Ledger.Lifted(x.r.Context(), event.Name)
+		lifted, err := a.config.Ledger.Lifted(x.R.Context(), event.Name)
 		if err != nil {
 			return &adminapi.Revocation{TypeMeta: adminapi.TypeOf(adminapi.RevocationKind), Metadata: adminapi.ObjectMeta{Name: event.Name}}
 		}

@@ -13,6 +13,7 @@ import (
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/localapi"
 )
 
 // maxStreams bounds what one replica tells another of its streams: what fits into one record of the store.
@@ -31,9 +32,9 @@ func (q *streamQuery) has(cred *authn.Credential, now time.Time) bool {
 }
 
 // listStreams answers with the streams that are open at every replica.
-func (a *API) listStreams(x *exchange) {
-	query := x.r.URL.Query()
-	x.answer(http.StatusOK, a.everyStream(x.r.Context(), &streamQuery{User: query.Get("user"), Mechanism: identity.Mechanism(query.Get("mechanism"))}))
+func (a *API) listStreams(x *localapi.Exchange) {
+	query := x.R.URL.Query()
+	x.Answer(http.StatusOK, a.everyStream(x.R.Context(), &streamQuery{User: query.Get("user"), Mechanism: identity.Mechanism(query.Get("mechanism"))}))
 }
 
 // everyStream asks all replicas. Those that do not answer are named, and how many streams are left out.
@@ -68,7 +69,7 @@ func (a *API) everyStream(ctx context.Context, query *streamQuery) *adminapi.Str
 // Answer answers another replica's question about this one's streams. It implements ledger.Config.Answer.
 func (a *API) Answer(question []byte) []byte {
 	var query streamQuery
-	if strict(question, &query) != nil {
+	if localapi.Strict(question, &query) != nil {
 		return nil // of a later version
 	}
 	list := &adminapi.StreamList{TypeMeta: adminapi.TypeOf(adminapi.StreamListKind), Items: a.ownStreams(&query)}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/adminapi"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/localapi"
 )
 
 // watchEvent is one line of a watch, as Kubernetes writes it.
@@ -21,24 +22,24 @@ type watchEvent struct {
 
 // watch hands on changes after the revision that the client names, until the client leaves or the gate ends the stream.
 // object makes of an event what is written; nil passes it over.
-func (a *API) watch(x *exchange, follow func(ctx context.Context, after int64, each func(ledger.Event) error) error, object func(ledger.Event) any) {
-	after, err := strconv.ParseInt(x.r.URL.Query().Get("resourceVersion"), 10, 64)
+func (a *API) watch(x *localapi.Exchange, follow func(ctx context.Context, after int64, each func(ledger.Event) error) error, object func(ledger.Event) any) {
+	after, err := strconv.ParseInt(x.R.URL.Query().Get("resourceVersion"), 10, 64)
 	if err != nil || after < 1 {
-		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "resourceVersion: a watch begins where a list ended; give the list's")
+		x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "resourceVersion: a watch begins where a list ended; give the list's")
 		return
 	}
-	ctx, err := x.caller.Open()
+	ctx, err := x.Caller.Open()
 	if err != nil {
-		x.fail(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
+		x.Fail(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
 		return
 	}
-	header := x.w.Header()
+	header := x.W.Header()
 	header.Set("Content-Type", "application/json;stream=watch")
 	header.Set("Cache-Control", "no-store")
-	x.w.WriteHeader(http.StatusOK)
-	controller := http.NewResponseController(x.w)
+	x.W.WriteHeader(http.StatusOK)
+	controller := http.NewResponseController(x.W)
 	_ = controller.Flush()
-	encoder := json.NewEncoder(x.w)
+	encoder := json.NewEncoder(x.W)
 	write := func(kind string, object any) error {
 		if err := encoder.Encode(watchEvent{Type: kind, Object: object}); err != nil {
 			return err

@@ -6,9 +6,7 @@ package lockoutapi
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/netip"
 	"strconv"
@@ -22,9 +20,9 @@ import (
 	"github.com/ostiary/ostiary/internal/accesslog"
 	"github.com/ostiary/ostiary/internal/adminapi"
 	"github.com/ostiary/ostiary/internal/gateway"
-	"github.com/ostiary/ostiary/internal/impersonation"
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
+	"github.com/ostiary/ostiary/internal/localapi"
 	"github.com/ostiary/ostiary/internal/lockout"
 )
 
@@ -45,7 +43,7 @@ const (
 type Config struct {
 	Engine     *lockout.Engine
 	Recent     *accesslog.Recent
-	Authorizer ledgerapi.Authorizer
+	Authorizer localapi.Authorizer
 	// Hub returns the name of the cluster that is asked, under which alone the API answers.
 	Hub func() string
 	// Enforce takes a lock off, and returns when that is so at every replica.
@@ -55,63 +53,66 @@ type Config struct {
 }
 
 // API serves the resources. It is safe for concurrent use.
-type API struct{ config Config }
+type API struct {
+	config Config
+	guard  localapi.Guard
+}
 
 // New returns an API.
 func New(config Config) (*API, error) {
 	if config.Engine == nil || config.Recent == nil || config.Authorizer == nil || config.Hub == nil || config.Enforce == nil || config.Changed == nil {
 		return nil, errors.New("lockoutapi: the configuration is not complete")
 	}
-	return &API{config}, nil
+	return &API{config, localapi.Guard{Authorizer: config.Authorizer, Hub: config.Hub}}, nil
 }
 
 var _ gateway.Local = (*API)(nil)
 
-// exchange is one request.
-type exchange struct {
-	w      http.ResponseWriter
-	r      *http.Request
-	caller gateway.Caller
-}
-
 // ServeLocal implements gateway.Local.
 func (a *API) ServeLocal(w http.ResponseWriter, r *http.Request, caller gateway.Caller) bool {
-	below, isLockouts := strings.CutPrefix(caller.Path, adminapi.LockoutsPath)
-	isLockouts = isLockouts && (below == "" || below[0] == '/')
-	refused, isRefusals := strings.CutPrefix(caller.Path, adminapi.RefusalsPath+"/")
-	if !isLockouts && !isRefusals {
+	routes := a.routes(caller.Path)
+	if routes == nil {
 		return false
 	}
-	x := &exchange{w, r, caller}
-	name, subresource, _ := strings.Cut(strings.TrimPrefix(below, "/"), "/")
-	switch {
-	case caller.Identity.IsAnonymous():
-		x.fail(http.StatusUnauthorized, metav1.StatusReasonUnauthorized, "Unauthorized")
-	case impersonation.IsRequested(r.Header):
-		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "impersonation is not possible here: acts on record are their actor's own")
-	case caller.Cluster.Name != a.config.Hub():
-		x.fail(http.StatusNotFound, metav1.StatusReasonNotFound, "locks are asked for through cluster "+strconv.Quote(a.config.Hub())+", which says who may")
-	case isLockouts && below == "" && r.Method == http.MethodGet:
-		a.authorized(x, ledgerapi.Access{Verb: "list", Resource: adminapi.LockoutsResource}, func() { a.list(x) })
-	case isLockouts && name != "" && subresource == adminapi.UnlockSubresource && r.Method == http.MethodPost:
-		a.authorized(x, ledgerapi.Access{Verb: "create", Resource: adminapi.LockoutsResource, Subresource: adminapi.UnlockSubresource, Name: name},
-			func() { a.unlock(x, name) })
-	case isRefusals && r.Method == http.MethodGet:
-		a.authorized(x, ledgerapi.Access{Verb: "get", Resource: adminapi.RefusalsResource, Name: refused}, func() { a.explain(x, refused) })
-	default:
-		x.fail(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "this API does not know this request")
-	}
+	a.guard.Serve(&localapi.Exchange{W: w, R: r, Caller: caller}, routes)
 	return true
 }
 
+// routes lists what can be done at a path; nil where that is not the API's.
+func (a *API) routes(path string) []localapi.Route {
+	if id, ok := localapi.Below(path, adminapi.RefusalsPath); ok && id != "" {
+		return []localapi.Route{{
+			Method: http.MethodGet, Access: localapi.Access{Verb: "get", Resource: adminapi.RefusalsResource, Name: id},
+			Serve: func(x *localapi.Exchange) { a.explain(x, id) },
+		}}
+	}
+	rest, ok := localapi.Below(path, adminapi.LockoutsPath)
+	if !ok {
+		return nil
+	}
+	name, subresource, _ := strings.Cut(rest, "/")
+	switch {
+	case rest == "":
+		return []localapi.Route{{Method: http.MethodGet, Access: localapi.Access{Verb: "list", Resource: adminapi.LockoutsResource}, Serve: a.list}}
+	case name != "" && subresource == adminapi.UnlockSubresource:
+		return []localapi.Route{{
+			Method: http.MethodPost,
+			Access: localapi.Access{Verb: "create", Resource: adminapi.LockoutsResource, Subresource: adminapi.UnlockSubresource, Name: name},
+			Serve:  func(x *localapi.Exchange) { a.unlock(x, name) },
+		}}
+	default:
+		return []localapi.Route{} // the API's, and nothing can be done there
+	}
+}
+
 // list answers with the locks that hold, all or those on one address or claimed id.
-func (a *API) list(x *exchange) {
-	query := x.r.URL.Query()
+func (a *API) list(x *localapi.Exchange) {
+	query := x.R.URL.Query()
 	wanted := func(*lockout.Lock) bool { return true }
 	if text := query.Get("source"); text != "" {
 		source, err := netip.ParseAddr(text)
 		if err != nil {
-			x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "source: want an IP address")
+			x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "source: want an IP address")
 			return
 		}
 		wanted = holds(source)
@@ -123,7 +124,7 @@ func (a *API) list(x *exchange) {
 	locks, total := a.config.Engine.Locks(time.Now(), maxItems, wanted)
 	answer := adminapi.LockoutList{TypeMeta: adminapi.TypeOf(adminapi.LockoutListKind), Items: toAPI(locks)}
 	answer.Metadata.RemainingItemCount = total - len(locks)
-	x.answer(http.StatusOK, answer)
+	x.Answer(http.StatusOK, answer)
 }
 
 // holds selects the locks that hold an address.
@@ -133,9 +134,9 @@ func holds(source netip.Addr) func(*lockout.Lock) bool {
 }
 
 // unlock takes a lock off.
-func (a *API) unlock(x *exchange, name string) {
+func (a *API) unlock(x *localapi.Exchange, name string) {
 	var written adminapi.UnlockRequest
-	err := x.read(&written)
+	err := x.Read(&written)
 	if err == nil {
 		err = written.Is(adminapi.UnlockRequestKind)
 	}
@@ -143,32 +144,32 @@ func (a *API) unlock(x *exchange, name string) {
 		err = checkReason(written.Reason)
 	}
 	if err != nil {
-		x.fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
+		x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, err.Error())
 		return
 	}
 	if !lockout.IsName(name) {
-		x.fail(http.StatusNotFound, metav1.StatusReasonNotFound, lockout.ErrNotFound.Error())
+		x.Fail(http.StatusNotFound, metav1.StatusReasonNotFound, lockout.ErrNotFound.Error())
 		return
 	}
 	lock, err := a.config.Engine.Find(name, time.Now())
 	if err != nil {
-		x.fail(http.StatusNotFound, metav1.StatusReasonNotFound, err.Error())
+		x.Fail(http.StatusNotFound, metav1.StatusReasonNotFound, err.Error())
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), actTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.R.Context()), actTimeout)
 	defer cancel()
-	actor := x.caller.Identity.Username
+	actor := x.Caller.Identity.Username
 	force, err := a.config.Enforce(ctx, &lock, lockout.Unlock{Actor: actor, Reason: written.Reason, At: time.Now().UTC().Truncate(time.Second)})
 	if err != nil {
 		// Not 503: a client would try again by itself, and what was asked for may have been done.
-		x.fail(http.StatusInternalServerError, metav1.StatusReasonInternalError,
+		x.Fail(http.StatusInternalServerError, metav1.StatusReasonInternalError,
 			"the ledger could not be written, or not all replicas could be asked; list the lockouts to see what holds")
 		return
 	}
 	a.config.Changed(lockout.Change{Lock: lock, Actor: actor})
 	answer := toAPI([]lockout.Lock{lock})[0]
-	answer.Status.InForce = forceToAPI(force)
-	x.answer(http.StatusOK, answer)
+	answer.Status.InForce = ledgerapi.ForceToAPI(force)
+	x.Answer(http.StatusOK, answer)
 }
 
 // checkReason wants a reason that a log can show.
@@ -186,10 +187,10 @@ func checkReason(reason string) error {
 }
 
 // explain answers why a request was refused.
-func (a *API) explain(x *exchange, requestID string) {
+func (a *API) explain(x *localapi.Exchange, requestID string) {
 	found, ok := a.config.Recent.Find(requestID)
 	if !ok {
-		x.fail(http.StatusNotFound, metav1.StatusReasonNotFound,
+		x.Fail(http.StatusNotFound, metav1.StatusReasonNotFound,
 			"this gate refused no such request lately; its access log has all that there were")
 		return
 	}
@@ -204,7 +205,7 @@ func (a *API) explain(x *exchange, requestID string) {
 		locks, _ := a.config.Engine.Locks(time.Now(), maxShown, holds(source))
 		answer.Status.Lockouts = toAPI(locks)
 	}
-	x.answer(http.StatusOK, answer)
+	x.Answer(http.StatusOK, answer)
 }
 
 // toAPI turns locks into their written form.
@@ -222,70 +223,4 @@ func toAPI(locks []lockout.Lock) []adminapi.Lockout {
 		all = append(all, one)
 	}
 	return all
-}
-
-// forceToAPI says how an unlock came to be in force.
-func forceToAPI(force *ledger.InForce) *adminapi.InForce {
-	written := &adminapi.InForce{Complete: force.Complete(), TookMilliseconds: float64(force.Took) / float64(time.Millisecond)}
-	for name, state := range force.Replicas {
-		written.Replicas = append(written.Replicas, adminapi.ReplicaInForce{Name: name, State: string(state)})
-	}
-	return written
-}
-
-// authorized goes on if the caller may.
-func (a *API) authorized(x *exchange, access ledgerapi.Access, then func()) {
-	allowed, reason, err := a.config.Authorizer.Authorize(x.r.Context(), x.caller.Identity, access)
-	switch {
-	case err != nil:
-		x.w.Header().Set("Retry-After", "1")
-		x.fail(http.StatusServiceUnavailable, metav1.StatusReasonServiceUnavailable, "the cluster could not be asked whether this is allowed; the gate's log says why")
-	case !allowed:
-		resource := access.Resource
-		if access.Subresource != "" {
-			resource += "/" + access.Subresource
-		}
-		message := "user " + strconv.Quote(x.caller.Identity.Username) + " cannot " + access.Verb + " resource " + strconv.Quote(resource) +
-			" in API group " + strconv.Quote(adminapi.Group) + " at the cluster scope"
-		if reason != "" {
-			message += ": " + reason
-		}
-		x.fail(http.StatusForbidden, metav1.StatusReasonForbidden, message)
-	default:
-		then()
-	}
-}
-
-// fail answers with a Status, as an API server would.
-func (x *exchange) fail(code int, reason metav1.StatusReason, message string) {
-	x.answer(code, &metav1.Status{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"},
-		Status:   metav1.StatusFailure, Code: int32(code), Reason: reason, Message: message, //nolint:gosec // an HTTP status
-	})
-}
-
-func (x *exchange) answer(code int, body any) {
-	header := x.w.Header()
-	header.Set("Content-Type", "application/json")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Content-Type-Options", "nosniff")
-	x.w.WriteHeader(code)
-	_ = json.NewEncoder(x.w).Encode(body)
-}
-
-// read reads the request's body strictly.
-func (x *exchange) read(into any) error {
-	data, err := io.ReadAll(http.MaxBytesReader(x.w, x.r.Body, maxBody))
-	if err != nil {
-		return err
-	}
-	decoder := json.NewDecoder(strings.NewReader(string(data)))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(into); err != nil {
-		return err
-	}
-	if decoder.More() {
-		return errors.New("something follows the object")
-	}
-	return nil
 }

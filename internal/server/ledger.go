@@ -23,6 +23,7 @@ import (
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
 	"github.com/ostiary/ostiary/internal/ledger/sealedstore"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
+	"github.com/ostiary/ostiary/internal/localapi"
 	"github.com/ostiary/ostiary/internal/policy"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
@@ -282,8 +283,8 @@ type hub struct{ *Server }
 // errNoAccount: the first cluster cannot be asked.
 var errNoAccount = errors.New("the gate has no account on the first cluster that could ask who may use the ledger; write clusters[0].access")
 
-// Authorize implements ledgerapi.Authorizer.
-func (h hub) Authorize(ctx context.Context, user *identity.Identity, access ledgerapi.Access) (bool, string, error) {
+// Authorize implements localapi.Authorizer.
+func (h hub) Authorize(ctx context.Context, user *identity.Identity, access localapi.Access) (bool, string, error) {
 	cluster := h.current.Load().clusters[0]
 	reviewer := cluster.access
 	if reviewer == nil {

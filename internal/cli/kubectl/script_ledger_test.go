@@ -21,6 +21,7 @@ import (
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
+	"github.com/ostiary/ostiary/internal/localapi"
 )
 
 type openNames struct{}
@@ -33,7 +34,7 @@ func (openNames) Hide(parts ...string) string {
 // denies lets nobody write who is not alice.
 type denies struct{}
 
-func (denies) Authorize(_ context.Context, user *identity.Identity, access ledgerapi.Access) (bool, string, error) {
+func (denies) Authorize(_ context.Context, user *identity.Identity, access localapi.Access) (bool, string, error) {
 	return user.Username == "alice" || access.Verb != "create", "", nil
 }
 
