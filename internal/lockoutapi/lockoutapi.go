@@ -27,8 +27,6 @@ import (
 )
 
 const (
-	// maxBody bounds a request: a reason.
-	maxBody = 64 << 10
 	// maxReason bounds the reason of an unlock, as of everything on record.
 	maxReason = 1024
 	// maxItems bounds a list; what was left out is counted.
