@@ -145,7 +145,7 @@ func (e *external) connect(config *tls.Config) error {
 	return nil
 }
 
-// dial returns a client that connects when it is used.
+// dial returns a client that begins to connect.
 func dial(life context.Context, config *tls.Config, endpoints []string) (*clientv3.Client, error) {
 	client, err := clientv3.New(clientv3.Config{
 		Endpoints: endpoints, TLS: config.Clone(), Context: life, Logger: zap.NewNop(), // every failure is an error that we log
@@ -155,6 +155,9 @@ func dial(life context.Context, config *tls.Config, endpoints []string) (*client
 	if err != nil {
 		return nil, fmt.Errorf("etcdstore: connect: %w", err)
 	}
+	// Its resolver is made by this and not by the first call: etcd's client does not guard one that is being made against
+	// SetEndpoints. It does not wait for a connection.
+	client.ActiveConnection().Connect()
 	return client, nil
 }
 
