@@ -45,7 +45,7 @@ diff: ## Compare the gate's decisions with kube-apiserver's on N generated reque
 	DIFF_N=$(or $(N),5000) DIFF_SEED=$(or $(SEED),1) go test -C e2e -count=1 -v -timeout 24h -run TestDifferential ./decisions
 
 chaos: ## Revoke CHAOS_TRIALS (10000) times while replicas and etcd are stopped, killed and cut off, by a CHAOS_SEED
-	CHAOS_TRIALS=$(or $(CHAOS_TRIALS),10000) CHAOS_SEED=$(CHAOS_SEED) go test -C e2e -count=1 -v -timeout 24h -run TestRevocationsHold ./chaos
+	CHAOS_TRIALS=$(or $(CHAOS_TRIALS),10000) CHAOS_SEED=$(CHAOS_SEED) go test -C e2e -count=1 -v -timeout 24h -run 'TestRevocationsHold|TestOneMemberLost' ./chaos
 
 bench: ## Measure Ostiary beside a plain reverse proxy, a full ledger beside an empty one (RECORDS), and parts beside Kubernetes' own
 	cd e2e && go run ./cmd/bench $(if $(RECORDS),-records $(RECORDS))
