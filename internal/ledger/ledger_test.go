@@ -264,14 +264,14 @@ func TestUnproven(t *testing.T) {
 	defer store.sever()()
 	defer brave.sever()()
 	eventually(t, "requests are refused", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
-	if took := time.Since(began); took > 1200*time.Millisecond {
+	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("requests were let in for %s", took)
 	}
 	if err := l.Judge(open, cred); err != nil {
 		t.Errorf("a stream was cut after a second: %v", err)
 	}
 	eventually(t, "streams are cut", func() bool { return errors.Is(l.Judge(open, cred), ledger.ErrUnavailable) })
-	if took := time.Since(began); took > 5500*time.Millisecond {
+	if took := time.Since(began); took > 7*time.Second {
 		t.Errorf("streams went on for %s", took)
 	}
 	r := request()

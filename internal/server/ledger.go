@@ -31,7 +31,7 @@ import (
 const (
 	// reviewEvery is how often open streams are judged anew without a reason: credentials expire, and a ledger that is lost
 	// says nothing.
-	reviewEvery = time.Second
+	reviewEvery = 400 * time.Millisecond
 	// authorizeTimeout bounds the question to the cluster who may use the ledger.
 	authorizeTimeout = 10 * time.Second
 	// maxHostname bounds the part of a replica's name that is for people: a DNS label.
