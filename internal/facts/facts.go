@@ -28,6 +28,10 @@ type Facts struct {
 	// Sources say, for each source, whether it was read. One that is not named was not looked at.
 	Sources []SourceStatus `json:"sources"`
 
+	// Calls and Bytes are how much API servers were asked for and answered, answers to requests without a credential too.
+	Calls int   `json:"calls,omitempty"`
+	Bytes int64 `json:"bytes,omitempty"`
+
 	// APIServers are all that are known, one for each replica and place it was seen at.
 	APIServers []APIServer `json:"apiServers,omitempty"`
 	// ControllerManagers are those of kube-controller-manager that are known.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/ostiary/ostiary/internal/facts"
 )
@@ -41,6 +42,7 @@ const kubeSystem = "/api/v1/namespaces/kube-system"
 // be read is in the facts.
 func (g *Gatherer) Live(ctx context.Context, what Live) error {
 	g.found.Cluster.Server, g.found.Cluster.Context = what.Server, what.Context
+	what = g.counting(what)
 	g.say("version")
 	if err := g.version(ctx, what.API); err != nil {
 		return err
@@ -75,6 +77,23 @@ func (g *Gatherer) Live(ctx context.Context, what Live) error {
 		step.read(ctx, &what)
 	}
 	return context.Cause(ctx)
+}
+
+// counting is the same with every answer counted.
+func (g *Gatherer) counting(what Live) Live {
+	count := func(asker Asker) Asker {
+		if asker == nil {
+			return nil
+		}
+		return counted{asker, g.found}
+	}
+	what.API, what.Anonymous = count(what.API), count(what.Anonymous)
+	what.Replicas = slices.Clone(what.Replicas)
+	for i := range what.Replicas {
+		replica := &what.Replicas[i]
+		replica.API, replica.Anonymous = count(replica.API), count(replica.Anonymous)
+	}
+	return what
 }
 
 func (g *Gatherer) version(ctx context.Context, api Asker) error {
