@@ -31,13 +31,13 @@ const (
 // trials are the changes and uses of a run.
 type trials struct {
 	*site
-	seed  int64
+	seed int64
 	// workers is how many persons are under trial at a time.
 	workers int
-	pool  chan *person
-	made  atomic.Int64
-	mu    sync.Mutex
-	wrong []error
+	pool    chan *person
+	made    atomic.Int64
+	mu      sync.Mutex
+	wrong   []error
 }
 
 // fault of the system under test that the model has no word for.
