@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// pageSize bounds one answer of a listing, far below what gRPC carries.
-	pageSize = 1000
+	// firstPage bounds the first answer of a listing, of which most want no more, nextPage the others: a few mebibytes.
+	firstPage, nextPage = 1000, 4000
 	// successor makes of a key the least one that is greater.
 	successor = "\x00"
 	// callTimeout bounds one call, so that a store that is gone hangs nobody. An election takes less than two seconds.
@@ -86,27 +86,63 @@ func (s *Store) List(ctx context.Context, prefix, after string, each func(ledger
 	if err != nil {
 		return 0, err
 	}
-	from, end, revision := s.prefix+prefix, clientv3.GetPrefixRangeEnd(s.prefix+prefix), int64(0)
+	from := s.prefix + prefix
 	if after != "" {
 		from = max(from, s.prefix+after+successor)
 	}
-	for {
-		answer, err := at.get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
-		if err != nil {
-			return 0, fault("list", err)
+	// The next page is fetched while one is looked at.
+	ctx, cancel := context.WithCancel(ctx)
+	pages := make(chan *clientv3.GetResponse)
+	fetched := make(chan error, 1)
+	go func() {
+		defer close(pages)
+		fetched <- at.pages(ctx, from, clientv3.GetPrefixRangeEnd(s.prefix+prefix), pages)
+	}()
+	defer func() {
+		cancel()
+		for range pages { //nolint:revive // until the other side has ended
 		}
+	}()
+	revision := int64(0)
+	for answer := range pages {
 		if revision == 0 {
-			revision = answer.Header.GetRevision() // all pages are of the first one's revision
+			revision = answer.Header.GetRevision()
 		}
 		for _, kv := range answer.Kvs {
 			if err := each(s.record(kv)); err != nil {
 				return 0, err
 			}
-			from = string(kv.GetKey()) + successor
 		}
-		if !answer.More {
-			return revision, nil
+	}
+	if err := <-fetched; err != nil {
+		return 0, fault("list", err)
+	}
+	return revision, nil
+}
+
+// pages reads all keys from one up to end, page by page, as they were at the revision of the first page.
+func (l *link) pages(ctx context.Context, from, end string, pages chan<- *clientv3.GetResponse) error {
+	for to, limit, revision := end, int64(firstPage), int64(0); ; limit = nextPage {
+		answer, err := l.get(ctx, from, clientv3.WithRange(to), clientv3.WithLimit(limit), clientv3.WithRev(revision))
+		if err != nil {
+			return err
 		}
+		if revision == 0 {
+			revision = answer.Header.GetRevision()
+		}
+		select {
+		case pages <- answer:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		next := to
+		if answer.More {
+			next = string(answer.Kvs[len(answer.Kvs)-1].GetKey()) + successor
+		}
+		if next >= end {
+			return nil
+		}
+		from, to = next, min(stride(from, next, len(answer.Kvs) < int(limit)/2), end)
 	}
 }
 
