@@ -316,13 +316,20 @@ func (l *Ledger) sync(ctx context.Context) error {
 	var known *Mark
 	var last Record // the last act that is known
 	revision, err := l.config.Store.List(ctx, "", "", func(r Record) (err error) {
-		if known == nil && strings.HasPrefix(r.Key, actKey) {
+		if strings.HasPrefix(r.Key, actKey) {
 			if known, err = l.known(); err != nil {
 				return err
 			}
+			if known != nil && r.Key < actName(known.Index) {
+				return &Skip{To: actName(known.Index)}
+			}
+			if known != nil && r.Key == actName(known.Index) {
+				last = r
+			}
+			return skipGroup(actKey)
 		}
-		if known != nil && r.Key == actName(known.Index) {
-			last = r
+		if group := unread(r.Key); group != "" {
+			return skipGroup(group)
 		}
 		return unsound(errors.Join(now.take(r), l.take(next, replicas, r)))
 	})
@@ -444,12 +451,20 @@ func take(m *mirror, replicas map[string]*replicaView, record Record) error {
 		m.head.Store(max(m.head.Load(), record.Revision))
 		return nil
 	}
-	for _, prefix := range [...]string{actKey, pastKey, useKey, askKey, answerKey} { // read when they are asked for
-		if strings.HasPrefix(record.Key, prefix) {
-			return nil
-		}
+	if unread(record.Key) != "" {
+		return nil
 	}
 	return fmt.Errorf("ledger: the store holds a record of a kind that this version does not know, %q; run the version that wrote it", record.Key)
+}
+
+// unread returns the group of a record that is read only when it is asked for; empty for all others.
+func unread(key string) string {
+	for _, prefix := range [...]string{actKey, pastKey, useKey, askKey, answerKey} {
+		if strings.HasPrefix(key, prefix) {
+			return prefix
+		}
+	}
+	return ""
 }
 
 // takeEntry notes that a credential is on record, or no longer.

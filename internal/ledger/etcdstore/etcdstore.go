@@ -86,31 +86,48 @@ func (s *Store) List(ctx context.Context, prefix, after string, each func(ledger
 	if err != nil {
 		return 0, err
 	}
-	from := s.prefix + prefix
+	from, end := s.prefix+prefix, clientv3.GetPrefixRangeEnd(s.prefix+prefix)
 	if after != "" {
 		from = max(from, s.prefix+after+successor)
 	}
-	// The next page is fetched while one is looked at.
+	for revision := int64(0); ; { // all that is read is of the first page's revision
+		last, err := "", error(nil)
+		revision, err = s.list(ctx, at, from, end, revision, func(record ledger.Record) error {
+			last = record.Key
+			return each(record)
+		})
+		skip, ok := errors.AsType[*ledger.Skip](err)
+		if err != nil && !ok {
+			return 0, err
+		}
+		if !ok || s.prefix+skip.To >= end {
+			return revision, nil
+		}
+		from = s.prefix + max(skip.To, last+successor)
+	}
+}
+
+// list hands on what is from one key up to end, until each returns an error. The next page is fetched while one is looked at.
+func (s *Store) list(ctx context.Context, at *link, from, end string, revision int64, each func(ledger.Record) error) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	pages := make(chan *clientv3.GetResponse)
 	fetched := make(chan error, 1)
 	go func() {
 		defer close(pages)
-		fetched <- at.pages(ctx, from, clientv3.GetPrefixRangeEnd(s.prefix+prefix), pages)
+		fetched <- at.pages(ctx, from, end, revision, pages)
 	}()
 	defer func() {
 		cancel()
 		for range pages { //nolint:revive // until the other side has ended
 		}
 	}()
-	revision := int64(0)
 	for answer := range pages {
 		if revision == 0 {
 			revision = answer.Header.GetRevision()
 		}
 		for _, kv := range answer.Kvs {
 			if err := each(s.record(kv)); err != nil {
-				return 0, err
+				return revision, err
 			}
 		}
 	}
@@ -120,9 +137,9 @@ func (s *Store) List(ctx context.Context, prefix, after string, each func(ledger
 	return revision, nil
 }
 
-// pages reads all keys from one up to end, page by page, as they were at the revision of the first page.
-func (l *link) pages(ctx context.Context, from, end string, pages chan<- *clientv3.GetResponse) error {
-	for to, limit, revision := end, int64(firstPage), int64(0); ; limit = nextPage {
+// pages reads all keys from one up to end, page by page, as they were at a revision; 0 is that of the first page.
+func (l *link) pages(ctx context.Context, from, end string, revision int64, pages chan<- *clientv3.GetResponse) error {
+	for to, limit := end, int64(firstPage); ; limit = nextPage {
 		answer, err := l.get(ctx, from, clientv3.WithRange(to), clientv3.WithLimit(limit), clientv3.WithRev(revision))
 		if err != nil {
 			return err
@@ -135,14 +152,14 @@ func (l *link) pages(ctx context.Context, from, end string, pages chan<- *client
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
-		next := to
-		if answer.More {
-			next = string(answer.Kvs[len(answer.Kvs)-1].GetKey()) + successor
-		}
-		if next >= end {
+		if to == end && !answer.More {
 			return nil
 		}
-		from, to = next, min(stride(from, next, len(answer.Kvs) < int(limit)/2), end)
+		next := to
+		if found := answer.Kvs; answer.More {
+			from, next = string(found[len(found)/2].GetKey()), string(found[len(found)-1].GetKey())+successor
+		}
+		from, to = next, min(stride(from, next, answer.More), end)
 	}
 }
 

@@ -14,20 +14,23 @@ const (
 	digits = 10
 )
 
-// stride returns a key about as far from the end of a page as that is from its start, or three times as far where the page was short:
-// where the next page should end at the latest. etcd counts all keys of the range that it is asked for, however few it hands out,
-// so that pages of ranges without an end cost time that grows with the square of their number. Where the guess is
-// wrong a page is short, or counts more. Both keys begin with the same prefix, which is not empty, and next is the greater one.
-func stride(from, next string, short bool) string {
+// stride returns the key at which the page that begins with next should end at the latest. etcd counts all keys of the range that it
+// is asked for, however few it hands out, so that pages of ranges without an end cost time that grows with the square of
+// their number. Where the guess is wrong a page is short, or much is counted.
+//
+// What is known is the page before. If there was more in its range, from is the key in its middle, and a page's keys reach about
+// twice as far; if not, from is where it began, and a page may reach far more. Both keys begin with the same prefix, which is not
+// empty, and next is the greater one.
+func stride(from, next string, more bool) string {
 	shared := 0
 	for shared < len(from) && shared < len(next) && from[shared] == next[shared] {
 		shared++
 	}
 	a, b, limit := number(from[shared:]), number(next[shared:]), uint64(1)
 	var text [digits]byte
-	step := max(b-a, 1)
-	if step += step / 8; short {
-		step *= 3
+	step := 3 * max(b-a, 1)
+	if more {
+		step -= step / 4
 	}
 	to := b + step
 	for i := range text {

@@ -8,12 +8,12 @@ func FuzzStride(f *testing.F) {
 	f.Add("entry/aaaaaaaaaaaaaaaaaaaaaaaa", "entry/aaaaaaaaaaaaaaaaaaaaaaab", false)
 	f.Add("entry/", "entry/\xff\xff\xff\xff\xff\xff\xff\xff", false)
 	f.Add("entry/\xff", "entry/\xff\xff\xff\xff\xff\xff\xff\xff\xff", true)
-	f.Fuzz(func(t *testing.T, from, next string, short bool) {
+	f.Fuzz(func(t *testing.T, from, next string, more bool) {
 		if from == next {
 			return
 		}
 		from, next = "/ostiary/"+min(from, next), "/ostiary/"+max(from, next)
-		if to := stride(from, next, short); to <= next {
+		if to := stride(from, next, more); to <= next {
 			t.Errorf("from %q, a page after %q ends at %q", from, next, to)
 		}
 	})
@@ -25,15 +25,15 @@ func TestStride(t *testing.T) {
 	const zeros = "00000000"
 	for _, tt := range []struct {
 		from, next string
-		short      bool
+		more       bool
 		want       string
 	}{
-		{from: "/o/act/0g", next: "/o/act/0o", want: "/o/act/0x0" + zeros},
-		{from: "/o/act/00", next: "/o/act/08", short: true, want: "/o/act/0z0" + zeros},
-		{from: "/o/entry/ay", next: "/o/entry/bx", want: "/o/entry/d0di000000"},
+		{from: "/o/act/00", next: "/o/act/04", more: true, want: "/o/act/0d0" + zeros},
+		{from: "/o/act/00", next: "/o/act/04", want: "/o/act/0g0" + zeros},
+		{from: "/o/entry/ay", next: "/o/entry/bx", more: true, want: "/o/entry/e3r0000000"},
 		{from: "/o/entry/x", next: "/o/entry/z", want: "/o/entry0"},
 	} {
-		if got := stride(tt.from, tt.next, tt.short); got != tt.want {
+		if got := stride(tt.from, tt.next, tt.more); got != tt.want {
 			t.Errorf("from %q to %q: %q, want %q", tt.from, tt.next, got, tt.want)
 		}
 	}
