@@ -48,14 +48,18 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetErr(streams.ErrOut)
 	flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
+		newAgent(streams),
 		newAudit(flags, streams),
 		newCan(flags, streams),
+		newCredential(streams),
 		newDescribe(flags, streams),
 		newExplain(flags, streams),
 		newGet(flags, streams),
 		newInventory(flags, streams),
 		newImport(flags, streams),
 		newLift(flags, streams),
+		newLogin(flags, streams),
+		newLogout(flags, streams),
 		newReview(flags, streams),
 		newRevoke(flags, streams),
 		newSnapshot(flags, streams),

@@ -37,7 +37,10 @@ func (c *Client) Code(ctx context.Context, ports []int, show func(address string
 	}
 	host := listener.Addr().String()
 	a := c.begin("http://" + host + callbackPath)
-	waiting := &callback{host: host, read: func(answer url.Values) (string, error) { return c.code(a, answer) }, result: make(chan outcome, 1), done: make(chan struct{})}
+	waiting := &callback{
+		host: host, read: func(answer url.Values) (string, error) { return c.code(a, answer) },
+		result: make(chan outcome, 1), ended: make(chan struct{}), done: make(chan struct{}),
+	}
 	server := &http.Server{Handler: waiting.handler(), ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: maxHeader}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
@@ -59,7 +62,7 @@ func (c *Client) Code(ctx context.Context, ports []int, show func(address string
 			got.err = err
 		}
 		waiting.finish(got.err)
-		waiting.shown(ctx)
+		waiting.shown(ctx, server)
 		return tokens, got.err
 	}
 }
@@ -92,9 +95,8 @@ type callback struct {
 	result chan outcome
 	once   sync.Once
 
-	mu     sync.Mutex
-	failed error
-	ended  bool
+	failed error         // set before ended is closed
+	ended  chan struct{} // closed when it is known how the sign-in ended
 	done   chan struct{} // closed once the last page was written
 	closed sync.Once
 }
@@ -111,18 +113,15 @@ func (c *callback) handler() http.Handler {
 		c.once.Do(func() { c.result <- outcome{code: code, err: err} })
 		http.Redirect(w, r, donePath, http.StatusSeeOther)
 	})
-	mux.HandleFunc("GET "+donePath, func(w http.ResponseWriter, _ *http.Request) {
-		c.mu.Lock()
-		ended, failed := c.ended, c.failed
-		c.mu.Unlock()
-		switch {
-		case !ended:
-			w.Header().Set("Refresh", "1")
-			writePage(w, http.StatusOK, page{Heading: "One moment", Text: "The sign-in is being completed."})
+	mux.HandleFunc("GET "+donePath, func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case <-c.ended:
+		case <-r.Context().Done():
 			return
-		case failed != nil:
-			writePage(w, http.StatusOK, page{Heading: "You are not signed in", Text: failed.Error()})
-		default:
+		}
+		if c.failed != nil {
+			writePage(w, http.StatusOK, page{Heading: "You are not signed in", Text: c.failed.Error()})
+		} else {
 			writePage(w, http.StatusOK, page{Heading: "You are signed in", Text: "You can close this window and go back to the terminal."})
 		}
 		c.closed.Do(func() { close(c.done) })
@@ -139,18 +138,17 @@ func (c *callback) handler() http.Handler {
 
 // finish says how the sign-in ended.
 func (c *callback) finish(err error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.ended, c.failed = true, err
+	c.failed = err
+	close(c.ended)
 }
 
-// shown waits until the browser has the last page, or has not come for it.
-func (c *callback) shown(ctx context.Context) {
-	timer := time.NewTimer(pageTimeout)
-	defer timer.Stop()
+// shown waits until the browser has the whole last page, or has not come for it.
+func (c *callback) shown(ctx context.Context, server *http.Server) {
+	ctx, cancel := context.WithTimeout(ctx, pageTimeout)
+	defer cancel()
 	select {
 	case <-c.done:
-	case <-timer.C:
+		_ = server.Shutdown(ctx) // it lets the page be written; a browser that goes on holding the connection loses it
 	case <-ctx.Done():
 	}
 }
