@@ -27,8 +27,8 @@ func ParseURL(text string) (string, error) {
 		return "", fmt.Errorf("the gate's address is no URL: %w", err)
 	case parsed.Scheme != "https":
 		return "", fmt.Errorf("the gate's address is %q, which is not https: a credential sent there could be read on the way", text)
-	case parsed.Hostname() == "":
-		return "", fmt.Errorf("the gate's address %q names no host", text)
+	case parsed.Hostname() == "" || strings.Contains(parsed.Hostname(), "%"):
+		return "", fmt.Errorf("the gate's address %q names no host that others would find", text)
 	case parsed.User != nil || parsed.RawQuery != "" || parsed.Fragment != "":
 		return "", errors.New("the gate's address has a user name, a query or a fragment; give https://host:port")
 	}

@@ -116,7 +116,10 @@ type begin struct {
 // credential returns a certificate that holds, and renews it first where it must. from may be nil.
 func (k *keeper) credential(ctx context.Context, name string, from *begin) (*session.Session, error) {
 	k.mu.Lock()
-	h := k.sessions[name]
+	h, now := k.sessions[name], k.now()
+	if h != nil {
+		k.close(h, now)
+	}
 	if from != nil && (h == nil || h.over != nil) {
 		h = &held{}
 		k.sessions[name] = h
@@ -126,8 +129,6 @@ func (k *keeper) credential(ctx context.Context, name string, from *begin) (*ses
 		k.mu.Unlock()
 		return nil, ErrNoSession
 	}
-	now := k.now()
-	k.close(h, now)
 	switch {
 	case h.over != nil:
 		err := fmt.Errorf("%w: %w", ErrEnded, h.over)

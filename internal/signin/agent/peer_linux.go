@@ -10,13 +10,16 @@ import (
 )
 
 // checkPeer makes sure that the other end of a socket is a process of the same user, as the kernel says (SO_PEERCRED).
-func checkPeer(conn net.Conn) error {
+func checkPeer(conn net.Conn) error { return peerIs(conn, os.Geteuid()) }
+
+// peerIs makes sure that the other end of a socket is a process of a user.
+func peerIs(conn net.Conn, uid int) error {
 	return onSocket(conn, func(fd int) error {
 		peer, err := unix.GetsockoptUcred(fd, unix.SOL_SOCKET, unix.SO_PEERCRED)
 		if err != nil {
 			return err
 		}
-		if int64(peer.Uid) != int64(os.Geteuid()) {
+		if int64(peer.Uid) != int64(uid) {
 			return fmt.Errorf("it is user %d (process %d)", peer.Uid, peer.Pid)
 		}
 		return nil

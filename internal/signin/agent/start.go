@@ -28,7 +28,7 @@ func Spawn(program string, arguments ...string) error {
 	if err != nil {
 		return err
 	}
-	log, err := os.OpenFile(filepath.Join(folder, logName), os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600) //nolint:gosec // in a folder of our own
+	log, err := os.OpenFile(filepath.Join(folder, logName), os.O_CREATE|os.O_WRONLY|os.O_APPEND|os.O_TRUNC, 0o600) //nolint:gosec // in a folder of our own
 	if err != nil {
 		return fmt.Errorf("cannot open the agent's log: %w", err)
 	}
