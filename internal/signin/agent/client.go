@@ -28,8 +28,9 @@ var ErrNoAgent = errors.New("no agent runs")
 
 // Client asks the agent of this user. It is safe for concurrent use. Close it to let go of its connections.
 type Client struct {
-	folder string
-	http   *http.Client
+	http *http.Client
+	// start brings another agent where this one is about to end; nil where there need not be one.
+	start func() error
 }
 
 // Dial returns a client of the agent that runs, or ErrNoAgent.
@@ -44,7 +45,7 @@ func Dial(ctx context.Context) (*Client, error) {
 	}
 	first := make(chan net.Conn, 1)
 	first <- conn
-	return &Client{folder: folder, http: &http.Client{Transport: &http.Transport{
+	return &Client{http: &http.Client{Transport: &http.Transport{
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			select {
 			case conn := <-first:
@@ -61,6 +62,9 @@ func Dial(ctx context.Context) (*Client, error) {
 func Start(ctx context.Context, start func() error) (*Client, error) {
 	client, err := Dial(ctx)
 	if !errors.Is(err, ErrNoAgent) {
+		if err == nil {
+			client.start = start
+		}
 		return client, err
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the agent did not start within %s", startTimeout))
@@ -72,6 +76,9 @@ func Start(ctx context.Context, start func() error) (*Client, error) {
 	defer tick.Stop()
 	for {
 		if client, err = Dial(ctx); !errors.Is(err, ErrNoAgent) {
+			if err == nil {
+				client.start = start
+			}
 			return client, err
 		}
 		select {
@@ -198,17 +205,33 @@ func (c *Client) ask(ctx context.Context, path string, message []byte, answer an
 	return nil
 }
 
-// post sends a message and returns an answer that is no failure.
+// post sends a message and returns an answer that is no failure. Where the agent is about to end, the next one is asked.
 func (c *Client) post(ctx context.Context, path string, message []byte) (*http.Response, error) {
+	response, err := c.postOnce(ctx, path, message)
+	if err == nil || c.start == nil || !errors.Is(err, ErrNoAgent) {
+		return response, err
+	}
+	c.http.CloseIdleConnections()
+	next, err := Start(ctx, c.start)
+	if err != nil {
+		return nil, err
+	}
+	defer next.Close() // an idle connection would outlive the answer otherwise
+	return next.postOnce(ctx, path, message)
+}
+
+func (c *Client) postOnce(ctx context.Context, path string, message []byte) (*http.Response, error) {
 	request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://agent"+path, bytes.NewReader(message))
 	if err != nil {
 		return nil, err
 	}
 	response, err := c.http.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("the agent does not answer: %w", err)
-	}
-	if response.StatusCode == http.StatusOK {
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, context.Cause(ctx)
+	case err != nil:
+		return nil, fmt.Errorf("%w: it does not answer: %w", ErrNoAgent, err)
+	case response.StatusCode == http.StatusOK:
 		return response, nil
 	}
 	var said failure

@@ -41,6 +41,8 @@ var (
 type keeper struct {
 	logger *slog.Logger
 	now    func() time.Time
+	// closed is closed once nobody can reach the agent any more; nil where nobody ever could.
+	closed chan struct{}
 	// tasks are renewals and goodbyes under way.
 	tasks sync.WaitGroup
 
@@ -82,10 +84,13 @@ func newKeeper(ctx context.Context, stop context.CancelCauseFunc, logger *slog.L
 }
 
 // put takes a session in. Another one of the same name is ended at the gate.
-func (k *keeper) put(s *session.Session) {
+func (k *keeper) put(s *session.Session) error {
 	name := s.Name()
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.ctx.Err() != nil {
+		return errEnding
+	}
 	if old := k.sessions[name]; old != nil && old.current != nil && old.current.Session != s.Session && old.over == nil {
 		k.dismiss(old.current)
 	}
@@ -94,6 +99,7 @@ func (k *keeper) put(s *session.Session) {
 		l.finish(nil)
 	}
 	k.logger.Info("session taken in", slog.String("session", name), slog.String("gate", s.Address.URL))
+	return nil
 }
 
 // dismiss tells a gate of the end of a session that nobody waits for.
@@ -116,6 +122,10 @@ type begin struct {
 // credential returns a certificate that holds, and renews it first where it must. from may be nil.
 func (k *keeper) credential(ctx context.Context, name string, from *begin) (*session.Session, error) {
 	k.mu.Lock()
+	if k.ctx.Err() != nil {
+		k.mu.Unlock()
+		return nil, errEnding
+	}
 	h, now := k.sessions[name], k.now()
 	if h != nil {
 		k.close(h, now)
@@ -264,7 +274,6 @@ func (k *keeper) run() {
 	for {
 		select {
 		case <-k.ctx.Done():
-			k.tasks.Wait()
 			return
 		case <-tick.C:
 			k.look()
@@ -302,5 +311,9 @@ func (k *keeper) look() {
 	}
 }
 
-// errIdle is why an agent ends that has nothing to keep.
-var errIdle = errors.New("no session is left")
+var (
+	// errIdle is why an agent ends that has nothing to keep.
+	errIdle = errors.New("no session is left")
+	// errEnding says that an agent takes nothing in any more; the next one will.
+	errEnding = errors.New("the agent is about to end")
+)

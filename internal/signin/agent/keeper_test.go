@@ -56,7 +56,9 @@ func (w *world) settle() { w.tasks.Wait() }
 func (w *world) signIn(t *testing.T) string {
 	t.Helper()
 	s := w.newSession(t)
-	w.put(s)
+	if err := w.put(s); err != nil {
+		t.Fatal(err)
+	}
 	return s.Name()
 }
 
@@ -358,7 +360,9 @@ func TestAnotherSignInReplacesTheFirst(t *testing.T) {
 	w := newWorld(t)
 	w.signIn(t)
 	second := w.newSession(t)
-	w.put(second)
+	if err := w.put(second); err != nil {
+		t.Fatal(err)
+	}
 	w.settle()
 	if open := w.gate.Open(); len(open) != 1 || open[0] != second.Session {
 		t.Errorf("open %v, want %s alone", open, second.Session)
@@ -384,7 +388,9 @@ func TestOneLeads(t *testing.T) {
 			results <- w.lead(t.Context(), name, i+2, func() error { leaders.Add(1); return errors.New("a second leader") })
 		}()
 	}
-	w.put(s)
+	if err := w.put(s); err != nil {
+		t.Fatal(err)
+	}
 	for range others {
 		if err := <-results; err != nil {
 			t.Error(err)
@@ -523,5 +529,24 @@ func TestSecretsDoNotPrint(t *testing.T) {
 				t.Errorf("%s prints a secret", verb)
 			}
 		}
+	}
+}
+
+// TestEndingAgentTakesNothingIn shows that a session is not put into an agent that is about to end, where it would be lost.
+func TestEndingAgentTakesNothingIn(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	s := w.newSession(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	w.ctx = ctx
+	if err := w.put(s); codeOf(err) != codeEnding || !errors.Is((failure{Code: codeEnding, Message: "x"}).err(), ErrNoAgent) {
+		t.Errorf("put: %v", err)
+	}
+	if _, err := w.credential(t.Context(), s.Name(), nil); codeOf(err) != codeEnding {
+		t.Errorf("credential: %v", err)
+	}
+	if err := w.lead(t.Context(), s.Name(), 1, func() error { return nil }); codeOf(err) != codeEnding {
+		t.Errorf("lead: %v", err)
 	}
 }

@@ -31,6 +31,10 @@ var errNotLed = errors.New("did not succeed")
 // person who closed one window does not want nineteen more.
 func (k *keeper) lead(ctx context.Context, name string, pid int, leading func() error) error {
 	k.mu.Lock()
+	if k.ctx.Err() != nil {
+		k.mu.Unlock()
+		return errEnding
+	}
 	if h := k.sessions[name]; h != nil && h.current != nil && h.over == nil && !h.leaving && h.current.Holds(k.now()) {
 		k.mu.Unlock()
 		return nil // somebody was faster

@@ -97,10 +97,15 @@ func (k *keeper) leave(ctx context.Context, names []string, all, local bool) []L
 	slices.SortFunc(lefts, func(a, b Left) int { return cmp.Or(cmp.Compare(a.Gate, b.Gate), cmp.Compare(a.Name, b.Name)) })
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	k.stopIfEmpty()
+	return lefts
+}
+
+// stopIfEmpty ends the agent at once after a sign-out that leaves nothing to keep. The lock is held.
+func (k *keeper) stopIfEmpty() {
 	if len(k.sessions) == 0 && len(k.leads) == 0 {
 		k.stop(errIdle)
 	}
-	return lefts
 }
 
 func (k *keeper) leaveOne(ctx context.Context, name string, h *held, local bool) Left {
@@ -139,6 +144,7 @@ func (k *keeper) forget(name string, h *held) {
 func (k *keeper) tellAgain(name string, h *held) {
 	if !h.current.Holds(k.now()) {
 		k.forget(name, h)
+		k.stopIfEmpty()
 		return
 	}
 	s := *h.current
@@ -154,6 +160,7 @@ func (k *keeper) tellAgain(name string, h *held) {
 		close(f.done)
 		if err == nil {
 			k.forget(name, h)
+			k.stopIfEmpty()
 			return
 		}
 		k.logger.Warn("gate not told of the end of a session", slog.String("session", name), slog.Any("error", err))

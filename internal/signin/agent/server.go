@@ -45,6 +45,7 @@ func Serve(ctx context.Context, logger *slog.Logger) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	keeper := newKeeper(ctx, stop, logger)
+	keeper.closed = make(chan struct{})
 	server := &http.Server{
 		Handler: keeper.handler(), ReadHeaderTimeout: messageTimeout, BaseContext: func(net.Listener) context.Context { return ctx },
 		ErrorLog: slog.NewLogLogger(logger.Handler(), slog.LevelWarn),
@@ -54,6 +55,8 @@ func Serve(ctx context.Context, logger *slog.Logger) error {
 	logger.Info("agent started", slog.Int("pid", os.Getpid()))
 	keeper.run() // until ctx ends
 	err = withLock(folder, listener.Close)
+	close(keeper.closed)
+	keeper.tasks.Wait() // renewals end with ctx, goodbyes are said
 	rest, cancel := context.WithTimeout(context.WithoutCancel(ctx), farewell)
 	defer cancel()
 	if late := server.Shutdown(rest); late != nil {
@@ -136,7 +139,10 @@ func (k *keeper) handler() http.Handler {
 			fail(w, err)
 			return
 		}
-		k.put(s)
+		if err := k.put(s); err != nil {
+			fail(w, err)
+			return
+		}
 		answer(w, struct{}{})
 	})
 	mux.HandleFunc("POST "+pathCredential, receive(func(w http.ResponseWriter, r *http.Request, asked credentialRequest) {
@@ -168,7 +174,11 @@ func (k *keeper) handler() http.Handler {
 		}
 	}))
 	mux.HandleFunc("POST "+pathLeave, receive(func(w http.ResponseWriter, r *http.Request, asked leaveRequest) {
-		answer(w, k.leave(r.Context(), asked.Names, asked.All, asked.Local))
+		lefts := k.leave(r.Context(), asked.Names, asked.All, asked.Local)
+		if k.ctx.Err() != nil {
+			<-k.closed // whoever signs in next must not reach an agent that is about to end
+		}
+		answer(w, lefts)
 	}))
 	mux.HandleFunc("POST "+pathList, receive(func(w http.ResponseWriter, _ *http.Request, _ struct{}) { answer(w, k.list()) }))
 	return mux

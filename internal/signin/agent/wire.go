@@ -71,6 +71,7 @@ const (
 	codeEnded     = "ended"
 	codeNoAnswer  = "no_answer"
 	codeRefused   = "refused"
+	codeEnding    = "ending"
 	codeOther     = "other"
 )
 
@@ -87,6 +88,8 @@ func codeOf(err error) string {
 		return codeNoSession
 	case errors.Is(err, ErrEnded):
 		return codeEnded
+	case errors.Is(err, errEnding):
+		return codeEnding
 	default:
 		return codeOther
 	}
@@ -120,6 +123,8 @@ func (f failure) err() error {
 		return &told{message: f.Message, is: ErrNoSession}
 	case codeEnded:
 		return &told{message: f.Message, is: ErrEnded}
+	case codeEnding:
+		return &told{message: f.Message, is: ErrNoAgent}
 	case codeNoAnswer:
 		return &NoAnswerError{message: f.Message}
 	case codeRefused:

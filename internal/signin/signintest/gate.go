@@ -89,6 +89,7 @@ func NewGate(t testing.TB, flows []string, providers ...*Provider) *Gate {
 	mux.HandleFunc("GET "+adminapi.SignInPath, func(w http.ResponseWriter, _ *http.Request) { send(w, http.StatusOK, g.document) })
 	mux.HandleFunc("POST "+adminapi.TokenPath, g.token)
 	mux.HandleFunc("POST "+adminapi.RevokePath, g.revoke)
+	mux.HandleFunc("GET /clusters/{cluster}/who", g.who)
 	g.server = httptest.NewUnstartedServer(mux)
 	g.server.TLS = &tls.Config{ClientAuth: tls.RequestClientCert}
 	g.server.StartTLS()
@@ -122,6 +123,11 @@ func (g *Gate) Open() []string {
 		open = append(open, id)
 	}
 	return open
+}
+
+// Issuer is the PEM of the CA that signs the certificates of sign-ins; it vouches for no server.
+func (g *Gate) Issuer() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: g.authority.Raw})
 }
 
 // End ends all sessions, as an operator does.
@@ -237,4 +243,18 @@ func (g *Gate) revoke(w http.ResponseWriter, r *http.Request) {
 	}
 	delete(g.sessions, token)
 	w.WriteHeader(http.StatusOK)
+}
+
+// who stands for the clusters: it says for whom the gate takes the caller.
+func (g *Gate) who(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(r.TLS.PeerCertificates) == 1 {
+		if subject, open := g.sessions[g.serials[r.TLS.PeerCertificates[0].SerialNumber.String()]]; open {
+			_, _ = w.Write([]byte(subject + " at " + r.PathValue("cluster") + "\n")) // whoever asked has gone
+			return
+		}
+	}
+	w.WriteHeader(http.StatusUnauthorized)
+	_, _ = w.Write([]byte("nobody\n")) // as above
 }

@@ -138,13 +138,14 @@ func (p *Provider) Answer(t testing.TB, address string) string {
 	return response.Header.Get("Location")
 }
 
-// Agree is the person's yes to all device codes.
-func (p *Provider) Agree() {
+// Agree is the person's yes to all device codes. It reports whether one waited for it.
+func (p *Provider) Agree() (waited bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for code := range maps.Clone(p.devices) {
-		p.devices[code] = true
+	for code, agreed := range maps.Clone(p.devices) {
+		p.devices[code], waited = true, waited || !agreed
 	}
+	return waited
 }
 
 func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
