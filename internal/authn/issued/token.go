@@ -1,0 +1,4 @@
+package issued
+
+// TokenPrefix starts every token that Ostiary issues.
+const TokenPrefix = "gw1."
