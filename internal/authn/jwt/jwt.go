@@ -119,9 +119,10 @@ type verifiedUser struct {
 // verify asks the issuers in order. At most one has an opinion, as issuer URLs are unique (CHAIN-7).
 func (m *Mechanism) verify(ctx context.Context, token string) (*authenticator.Response, bool, error) {
 	for _, issuer := range m.issuers {
+		missing := issuer.authenticator.HealthCheck() // before asking: the keys may come while it answers
 		response, ok, err := issuer.authenticator.AuthenticateToken(ctx, token)
 		if err != nil {
-			if issuer.authenticator.HealthCheck() != nil {
+			if missing != nil {
 				return nil, false, fmt.Errorf("issuer %s: %w", issuer.url, errNotInitialised)
 			}
 			return nil, false, fmt.Errorf("issuer %s: %w", issuer.url, err)
