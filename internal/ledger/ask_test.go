@@ -124,3 +124,61 @@ func TestAnswerIsLost(t *testing.T) {
 		})
 	}
 }
+
+// unread is a store that answers no question while it is asked not to; what is committed and watched goes on.
+type unread struct {
+	ledger.Store
+
+	silent atomic.Bool
+}
+
+func (u *unread) Read(ctx context.Context, key string) (ledger.Record, error) {
+	if u.silent.Load() {
+		<-ctx.Done()
+		return ledger.Record{}, ctx.Err()
+	}
+	return u.Store.Read(ctx, key)
+}
+
+// TestActsAskNothing: what the mirror has of the head is enough to write a revocation and an entry, so that neither waits for
+// an answer first.
+func TestActsAskNothing(t *testing.T) {
+	t.Parallel()
+	store := &unread{Store: openStore(t)}
+	l := run(t, store)
+	store.silent.Store(true)
+	for range 3 { // one after the other: each needs the head that the last one left
+		revoke(t, l, ledger.Target{Kind: ledger.User, Name: "alice"})
+	}
+	if err := l.Record(t.Context(), ledger.EntryOf(request(), certificate("7"))); err != nil {
+		t.Fatal(err)
+	}
+	store.silent.Store(false)
+	eventually(t, "the entry is there", func() bool {
+		_, err := l.EntryOf(t.Context(), certificate("7").ID)
+		return err == nil
+	})
+}
+
+// TestActsOfTheOutdated: a replica that has not heard of others' acts asks for them before it adds its own.
+func TestActsOfTheOutdated(t *testing.T) {
+	t.Parallel()
+	inner := openStore(t)
+	store := &deaf{Store: inner}
+	store.hears.Store(1)
+	l, other := run(t, store), run(t, inner)
+	var last uint64
+	for range 3 {
+		last = revoke(t, other, ledger.Target{Kind: ledger.User, Name: "bob"}).Index
+	}
+	if err := l.Record(t.Context(), ledger.EntryOf(request(), certificate("7"))); err != nil {
+		t.Fatal(err)
+	}
+	if entry, err := l.EntryOf(t.Context(), certificate("7").ID); err != nil || entry.Index != last {
+		t.Errorf("recorded after %+v acts: %v; there were %d", entry, err, last)
+	}
+	r := &ledger.Revocation{Target: ledger.Target{Kind: ledger.User, Name: "alice"}, Reason: "test", Actor: by()}
+	if _, err := l.Revoke(t.Context(), r); err != nil || r.Index != last+1 {
+		t.Errorf("the act is number %d, after %d: %v", r.Index, last, err)
+	}
+}

@@ -118,6 +118,18 @@ func readHead(ctx context.Context, read func(context.Context, string) (Record, e
 	return record, now, err
 }
 
+// stand is a head with the record that says so, whose revision tells whether it still is the last one. Its value is not kept.
+type stand struct {
+	record Record
+	head   head
+}
+
+// readStand asks the store for the head.
+func (l *Ledger) readStand(ctx context.Context) (*stand, error) {
+	record, now, err := readHead(ctx, l.ask)
+	return &stand{record, now}, err
+}
+
 // seal adds to an act's transaction the head that follows from it.
 func (h head) seal(before Record, t Transaction, back *rollback) (Transaction, error) {
 	next := head{Index: h.Index + 1, Standing: h.Standing, Epoch: h.Epoch}
@@ -163,6 +175,15 @@ func (h *head) take(record Record) error {
 		return nil
 	}
 	return decode(headKey, record.Value, h)
+}
+
+// take notes the head with its revision, if the record is that.
+func (s *stand) take(record Record) error {
+	if record.Key != headKey {
+		return nil
+	}
+	s.record = Record{Key: headKey, Revision: record.Revision}
+	return s.head.take(record)
 }
 
 // unsoundError says that the store was read, and that what is in it must not be judged by.

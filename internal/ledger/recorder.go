@@ -133,15 +133,17 @@ func (l *Ledger) record(ctx context.Context) {
 // one that comes later: the transaction fails if there was one meanwhile, and never makes one fail.
 func (l *Ledger) writeEntries(ctx context.Context, some []*newcomer) error {
 	missing := some
-	for {
-		fence, count, err := l.count(ctx)
-		if err != nil {
-			return err
+	for stands := l.stands.Load(); ; stands = nil {
+		if stands == nil {
+			var err error
+			if stands, err = l.readStand(ctx); err != nil {
+				return err
+			}
 		}
-		t := Transaction{Unchanged: []Record{fence}}
+		t := Transaction{Unchanged: []Record{stands.record}}
 		now := time.Now().Truncate(time.Second)
 		for _, one := range missing {
-			one.entry.Index, one.entry.Recorded = count, now
+			one.entry.Index, one.entry.Recorded = stands.head.Index, now
 			value, err := encodeEntry(one.entry)
 			if err != nil {
 				return err
@@ -150,7 +152,7 @@ func (l *Ledger) writeEntries(ctx context.Context, some []*newcomer) error {
 			t.Unchanged = append(t.Unchanged, Record{Key: key})
 			t.Puts = append(t.Puts, Record{Key: key, Value: value})
 		}
-		_, err = l.bring(ctx, t)
+		_, err := l.bring(ctx, t)
 		if err == nil {
 			for _, one := range missing {
 				l.mirror.record(one.id, knownOf(one.entry.Index, one.entry.Origin == Issued))

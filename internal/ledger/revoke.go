@@ -202,29 +202,26 @@ func (r *Revocation) Matches(now time.Time) func(cred *authn.Credential) bool {
 	return func(cred *authn.Credential) bool { return cred != nil && alone.find(cred, now).revocation != "" }
 }
 
-// count reads how many acts there were, and the record that says so.
-func (l *Ledger) count(ctx context.Context) (fence Record, count uint64, err error) {
-	fence, now, err := readHead(ctx, l.ask)
-	return fence, now.Index, err
-}
-
 // commit writes what makes returns for the next index, together with the fence. Others may write meanwhile: then it is
 // made anew.
 func (l *Ledger) commit(ctx context.Context, makes func(index uint64) (Transaction, error)) (int64, error) {
-	for {
-		known := l.mark.Load() // before reading: what is read is not older
-		before, now, err := readHead(ctx, l.ask)
+	// What the mirror has is most often what the store has, and tried first. Where it is not nothing is written.
+	for stands := l.stands.Load(); ; stands = nil {
+		if stands == nil {
+			known := l.mark.Load() // before reading: what is read is not older
+			var err error
+			if stands, err = l.readStand(ctx); err != nil {
+				return 0, err
+			}
+			if err := stands.head.behind(known); err != nil {
+				return 0, err // what is written to it would be lost again with what is missing
+			}
+		}
+		t, err := makes(stands.head.Index + 1)
 		if err != nil {
 			return 0, err
 		}
-		if err := now.behind(known); err != nil {
-			return 0, err // what is written to it would be lost again with what is missing
-		}
-		t, err := makes(now.Index + 1)
-		if err != nil {
-			return 0, err
-		}
-		if t, err = now.seal(before, t, nil); err != nil {
+		if t, err = stands.head.seal(stands.record, t, nil); err != nil {
 			return 0, err
 		}
 		revision, err := l.bring(ctx, t)
