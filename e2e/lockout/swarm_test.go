@@ -22,7 +22,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
 )
 
@@ -47,9 +46,7 @@ const (
 // can. Good users, the token's owner among them, come in without exception; what is looked at of the guesses, what is
 // written and what is remembered stay within their bounds.
 func TestSwarm(t *testing.T) {
-	h := open(t, func(config gate.Object) {
-		config["listen"] = gate.Object{"drainTimeout": "3s", "proxyProtocol": gate.Object{"from": []any{"127.0.0.1/32"}}}
-	})
+	h := open(t, behindBalancer)
 	people := newPeople(t, h)
 	before := people.work(t, quiet, nil)
 	people.mustSucceed(t, "before the attack", before)
@@ -211,7 +208,7 @@ func (s *swarm) guess(ctx context.Context, from netip.Addr, tokens []string) (st
 
 // dialFrom connects as a balancer does for a client of its own: with a PROXY header of version 2 before TLS.
 func dialFrom(ctx context.Context, url string, from netip.Addr, config *tls.Config) (*tls.Conn, error) {
-	plain, err := new(net.Dialer).DialContext(ctx, "tcp", strings.TrimPrefix(url, "https://"))
+	plain, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(balancer)}}).DialContext(ctx, "tcp", strings.TrimPrefix(url, "https://"))
 	if err != nil {
 		return nil, err
 	}
