@@ -33,6 +33,8 @@ func TestMain(m *testing.M) {
 			streams := genericiooptions.IOStreams{In: os.Stdin, Out: os.Stdout, ErrOut: os.Stderr}
 			os.Exit(kubectl.Run(context.Background(), os.Args[1:], streams))
 		},
+		"browser":   func() { os.Exit(browser()) },
+		"client-go": func() { os.Exit(clientGo()) },
 	})
 }
 
