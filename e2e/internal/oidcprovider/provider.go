@@ -48,6 +48,8 @@ type Options struct {
 	ClientID string
 	// Algorithm signs the tokens, jose.RS256 or jose.ES256; empty means RS256.
 	Algorithm jose.SignatureAlgorithm
+	// SessionIDs puts a sid into ID tokens, which names the sign-in.
+	SessionIDs bool
 	// IDTokenLifetime is how long ID tokens hold; 0 means an hour.
 	IDTokenLifetime time.Duration
 }
@@ -61,6 +63,7 @@ type Provider struct {
 	// CA is the PEM of what signed its certificate.
 	CA []byte
 
+	storage   *storage
 	authority *pki.Authority
 	server    *http.Server
 	done      chan struct{}
@@ -107,7 +110,10 @@ func newProvider(ctx context.Context, options Options) (*Provider, net.Listener,
 		Issuer: "https://" + listener.Addr().String(), ClientID: options.ClientID, CA: authority.PEM(),
 		authority: authority, done: make(chan struct{}),
 	}
-	handler, err := newHandler(p.Issuer, options)
+	if p.storage, err = newStorage(options); err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
+	handler, err := newHandler(p.Issuer, p.storage)
 	if err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
@@ -117,11 +123,7 @@ func newProvider(ctx context.Context, options Options) (*Provider, net.Listener,
 	}), nil
 }
 
-func newHandler(issuer string, options Options) (http.Handler, error) {
-	s, err := newStorage(options)
-	if err != nil {
-		return nil, err
-	}
+func newHandler(issuer string, s *storage) (http.Handler, error) {
 	config := &op.Config{CodeMethodS256: true, CryptoKeyId: "e2e"}
 	// Reading random bytes does not fail.
 	_, _ = rand.Read(config.CryptoKey[:])
