@@ -62,6 +62,7 @@ type Provider struct {
 	CA []byte
 
 	authority *pki.Authority
+	storage   *storage
 	server    *http.Server
 	done      chan struct{}
 }
@@ -107,7 +108,10 @@ func newProvider(ctx context.Context, options Options) (*Provider, net.Listener,
 		Issuer: "https://" + listener.Addr().String(), ClientID: options.ClientID, CA: authority.PEM(),
 		authority: authority, done: make(chan struct{}),
 	}
-	handler, err := newHandler(p.Issuer, options)
+	if p.storage, err = newStorage(options); err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
+	handler, err := newHandler(p.Issuer, p.storage)
 	if err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
@@ -117,12 +121,8 @@ func newProvider(ctx context.Context, options Options) (*Provider, net.Listener,
 	}), nil
 }
 
-func newHandler(issuer string, options Options) (http.Handler, error) {
-	s, err := newStorage(options)
-	if err != nil {
-		return nil, err
-	}
-	config := &op.Config{CodeMethodS256: true, CryptoKeyId: "e2e"}
+func newHandler(issuer string, s *storage) (http.Handler, error) {
+	config := &op.Config{CodeMethodS256: true, CryptoKeyId: "e2e", GrantTypeRefreshToken: true, DeviceAuthorization: deviceConfig()}
 	// Reading random bytes does not fail.
 	_, _ = rand.Read(config.CryptoKey[:])
 	provider, err := op.NewProvider(config, s, op.StaticIssuer(issuer))
@@ -134,6 +134,8 @@ func newHandler(issuer string, options Options) (http.Handler, error) {
 	page := &signIn{storage: s, callback: op.AuthCallbackURL(provider)}
 	mux.HandleFunc("GET "+signInPath, page.show)
 	mux.Handle("POST "+signInPath, intercept.Handler(http.HandlerFunc(page.check)))
+	mux.HandleFunc("GET "+devicePath, page.showDevice)
+	mux.HandleFunc("POST "+devicePath, page.checkDevice)
 	mux.Handle("/", provider)
 	return mux, nil
 }
