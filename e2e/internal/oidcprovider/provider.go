@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -63,8 +64,10 @@ type Provider struct {
 
 	authority *pki.Authority
 	storage   *storage
-	server    *http.Server
-	done      chan struct{}
+	// interrupted says that the provider answers nothing.
+	interrupted atomic.Bool
+	server      *http.Server
+	done        chan struct{}
 }
 
 // Start starts a provider. Whoever calls it must call Stop.
@@ -115,7 +118,14 @@ func newProvider(ctx context.Context, options Options) (*Provider, net.Listener,
 	if err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
-	p.server = &http.Server{Handler: handler, ReadHeaderTimeout: readHeaderTimeout}
+	interruptible := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.interrupted.Load() {
+			http.Error(w, "interrupted", http.StatusServiceUnavailable)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+	p.server = &http.Server{Handler: interruptible, ReadHeaderTimeout: readHeaderTimeout}
 	return p, tls.NewListener(listener, &tls.Config{
 		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair.TLS()}, NextProtos: []string{"http/1.1"},
 	}), nil

@@ -3,6 +3,8 @@ package oidcprovider
 import (
 	"context"
 	"crypto/rand"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
@@ -51,11 +53,24 @@ func (p *Provider) Enable(user string) {
 	delete(p.storage.disabled, user)
 }
 
+// Interrupt makes the provider answer everything with 503, until Resume.
+func (p *Provider) Interrupt() { p.interrupted.Store(true) }
+
+// Resume ends Interrupt.
+func (p *Provider) Resume() { p.interrupted.Store(false) }
+
 // Refreshes is how many refresh tokens were used.
 func (p *Provider) Refreshes() int {
 	p.storage.mu.Lock()
 	defer p.storage.mu.Unlock()
 	return p.storage.refreshes
+}
+
+// RefreshTokens are those that are good: what nobody but their client may have.
+func (p *Provider) RefreshTokens() []string {
+	p.storage.mu.Lock()
+	defer p.storage.mu.Unlock()
+	return slices.Collect(maps.Keys(p.storage.refresh))
 }
 
 // CreateAccessAndRefreshTokens makes a refresh token, which is good once, beside an access token that opens nothing.
