@@ -32,8 +32,9 @@ const (
 	attackers = 16
 	// pairBudget and prefixBudget are what a source may try at once, of one id and in all.
 	pairBudget, prefixBudget = 5, 20
-	// quiet is for how long good users work before the attack.
-	quiet = 3 * time.Second
+	// warm is for how long good users work before anything is measured: each of them is on record then. quiet is for how long they do
+	// before the attack.
+	warm, quiet = 2 * time.Second, 6 * time.Second
 	// slowest bounds a good user's request during the attack, on a machine that the attackers and a cluster share.
 	slowest = 10 * time.Second
 	// storeWrites is how many records a second may be written, and storeBurst how many the bound lets through at its start.
@@ -48,6 +49,7 @@ const (
 func TestSwarm(t *testing.T) {
 	h := open(t, behindBalancer)
 	people := newPeople(t, h)
+	people.mustSucceed(t, "at first", people.work(t, warm, nil))
 	before := people.work(t, quiet, nil)
 	people.mustSucceed(t, "before the attack", before)
 
@@ -69,6 +71,9 @@ func TestSwarm(t *testing.T) {
 	quick, slow := percentile(before), percentile(during)
 	t.Logf("good users: %d requests before, p99 %s; %d during, p99 %s (%.1f times); asked again after a 503: %d",
 		len(before), quick, len(during), slow, float64(slow)/float64(quick), people.unavailable.Load())
+	for _, who := range people.names() {
+		t.Logf("good users with %s: p99 %s before, %s during", who, percentile(of(before, who)), percentile(of(during, who)))
+	}
 	if slow > slowest {
 		t.Errorf("the slowest hundredth of good requests took more than %s", slowest)
 	}
@@ -257,6 +262,9 @@ func newPeople(t *testing.T, h *house) *people {
 			return dialFrom(ctx, h.URL, from, config)
 		}}
 		t.Cleanup(transport.CloseIdleConnections)
+		if !keeps {
+			name += ", each time over a new connection"
+		}
 		p.each = append(p.each, &person{name, h.URL, token, &http.Client{Transport: transport, Timeout: deadline}, &p.unavailable})
 	}
 	pair, err := h.users.Issue(pki.Client("jill"))
@@ -366,6 +374,24 @@ func (p *people) mustSucceed(t *testing.T, when string, all []outcome) {
 	if len(all) == 0 {
 		t.Errorf("%s nobody asked", when)
 	}
+}
+
+// names are those of all.
+func (p *people) names() (names []string) {
+	for _, one := range p.each {
+		names = append(names, one.name)
+	}
+	return names
+}
+
+// of are the outcomes of one.
+func of(all []outcome, who string) (found []outcome) {
+	for i := range all {
+		if all[i].who == who {
+			found = append(found, all[i])
+		}
+	}
+	return found
 }
 
 // percentile is the time within which 99 of 100 requests were answered.
