@@ -186,7 +186,7 @@ func killedAt(t *testing.T, at, folder string) map[string][]*x509.Certificate {
 	command.Stdout, command.Stderr = &out, &problems
 	err := command.Run()
 	exit, ok := errors.AsType[*exec.ExitError](err)
-	if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL { //nolint:errcheck // it is one on every system with SIGKILL
+	if !ok || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGKILL {
 		t.Fatalf("it was not killed: %v\n%s", err, problems.String())
 	}
 	said := make(map[string][]*x509.Certificate)

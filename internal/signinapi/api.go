@@ -192,6 +192,11 @@ func (x *exchange) form() (url.Values, bool) {
 		x.fail(http.StatusUnsupportedMediaType, codeInvalidRequest, "the body must be application/x-www-form-urlencoded")
 		return nil, false
 	}
+	if err := http.NewCrossOriginProtection().Check(x.r); err != nil {
+		// A page of somebody else's could have a browser sign its owner out, by the certificate that it has.
+		x.fail(http.StatusForbidden, codeInvalidRequest, "this is not for pages of another origin")
+		return nil, false
+	}
 	if x.r.URL.RawQuery != "" {
 		x.fail(http.StatusBadRequest, codeInvalidRequest, "parameters belong in the body: a query ends up in logs")
 		return nil, false

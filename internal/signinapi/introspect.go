@@ -77,8 +77,8 @@ func (a *API) describeToken(x *exchange, found *session.Credential, owner *sessi
 		Active: true, Username: owner.Username, Subject: owner.Username, TokenType: "Bearer", ID: found.CredentialID(),
 		IssuedAt: found.NotBefore.Unix(), NotBefore: found.NotBefore.Unix(), Expires: found.NotAfter.Unix(),
 	}
-	if print := found.Token.Thumbprint; print != nil {
-		said.Confirmation = map[string]string{"x5t#S256": base64.RawURLEncoding.EncodeToString(print[:])}
+	if bound := found.Token.Thumbprint; bound != nil {
+		said.Confirmation = map[string]string{"x5t#S256": base64.RawURLEncoding.EncodeToString(bound[:])}
 	}
 	return said
 }
