@@ -3,7 +3,6 @@ package login_test
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -56,7 +55,7 @@ func TestManyCallsSignInOnce(t *testing.T) {
 	const calls = 20
 	p := settle(t, open(t, nil))
 	p.signIn()
-	p.must(binaries.KubectlOstiary, "logout")
+	p.must(binaries.KubectlOstiary, "logout", "--local")
 
 	texts, errs := p.together(calls, nil, nil)
 	for i, err := range errs {
@@ -111,7 +110,7 @@ func TestCredentialIsCheap(t *testing.T) {
 		cost := command.ProcessState.UserTime() + command.ProcessState.SystemTime()
 		least, sum = min(least, cost), sum+cost
 	}
-	t.Log(fmt.Sprintf("CPU of one call: %s at least, %s on average of %d", least, sum/runs, runs))
+	t.Logf("CPU of one call: %s at least, %s on average of %d", least, sum/runs, runs)
 	if least > bound {
 		t.Errorf("the cheapest of %d calls cost %s of CPU; want less than %s", runs, least, bound)
 	}
