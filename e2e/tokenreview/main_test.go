@@ -87,7 +87,7 @@ func TestMain(m *testing.M) {
 // run runs the tests with everything started, and stops it all.
 func run(ctx context.Context, m *testing.M) (status int, err error) {
 	stop := func(what func() error) { err = errors.Join(err, what()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, binaries.Etcd, binaries.KubeAPIServer, binaries.Kubectl, binaries.Ostiary); err != nil {
+	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, binaries.Etcd, binaries.KubeAPIServer, binaries.Kubectl, binaries.Ostiary, binaries.KubectlOstiary); err != nil {
 		return 1, err
 	}
 	if shared.dir, err = os.MkdirTemp("", "ostiary-tokenreview-"); err != nil {

@@ -118,9 +118,21 @@ func readHead(ctx context.Context, read func(context.Context, string) (Record, e
 	return record, now, err
 }
 
-// seal adds to an act's transaction the head that follows from it.
-func (h head) seal(before Record, t Transaction, back *rollback) (Transaction, error) {
-	next := head{Index: h.Index + 1, Standing: h.Standing, Epoch: h.Epoch}
+// stand is a head with the record that says so, whose revision tells whether it still is the last one. Its value is not kept.
+type stand struct {
+	record Record
+	head   head
+}
+
+// readStand asks the store for the head.
+func (l *Ledger) readStand(ctx context.Context) (*stand, error) {
+	record, now, err := readHead(ctx, l.ask)
+	return &stand{record, now}, err
+}
+
+// seal adds to an act's transaction the head that follows from it, and returns that too.
+func (h head) seal(before Record, t Transaction, back *rollback) (sealed Transaction, next head, err error) {
+	next = head{Index: h.Index + 1, Standing: h.Standing, Epoch: h.Epoch}
 	parts := [][]byte{h.Chain[:], binary.BigEndian.AppendUint64(nil, next.Index)}
 	for _, record := range t.Puts {
 		parts = append(parts, []byte("put"), []byte(record.Key), record.Value)
@@ -141,16 +153,28 @@ func (h head) seal(before Record, t Transaction, back *rollback) (Transaction, e
 		parts = append(parts, []byte("rollback"), binary.BigEndian.AppendUint64(nil, uint64(next.Epoch))) //nolint:gosec // of a clock after 1970
 	}
 	next.Chain = digestParts(parts...)
-	for key, value := range map[string]any{headKey: next, actName(next.Index): act{Chain: next.Chain, Rollback: back}} {
-		text, err := json.Marshal(value)
+	for _, record := range []struct {
+		key   string
+		value any
+	}{{headKey, next}, {actName(next.Index), act{Chain: next.Chain, Rollback: back}}} {
+		text, err := json.Marshal(record.value)
 		if err != nil {
-			return t, fmt.Errorf("ledger: %w", err)
+			return t, next, fmt.Errorf("ledger: %w", err)
 		}
-		t.Puts = append(t.Puts, Record{Key: key, Value: text})
+		t.Puts = append(t.Puts, Record{Key: record.key, Value: text})
 	}
 	t.Unchanged = append(t.Unchanged, before)
 	t.Essential = true // a store that is full must not keep anybody from being shut out
-	return t, nil
+	return t, next, nil
+}
+
+// proof is the record that tells whether a transaction was written: its act's, whose digest is of all that it wrote, or, where it is
+// none, the one that it made.
+func (t *Transaction) proof() Record {
+	if last := t.Puts[len(t.Puts)-1]; strings.HasPrefix(last.Key, actKey) {
+		return last
+	}
+	return t.Puts[0]
 }
 
 // take reads the head's record, if it is that.
@@ -163,6 +187,15 @@ func (h *head) take(record Record) error {
 		return nil
 	}
 	return decode(headKey, record.Value, h)
+}
+
+// take notes the head with its revision, if the record is that.
+func (s *stand) take(record Record) error {
+	if record.Key != headKey {
+		return nil
+	}
+	s.record = Record{Key: headKey, Revision: record.Revision}
+	return s.head.take(record)
 }
 
 // unsoundError says that the store was read, and that what is in it must not be judged by.

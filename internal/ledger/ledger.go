@@ -88,6 +88,8 @@ type Ledger struct {
 	usage    usage
 	lookups  *rate.Limiter
 	recorder *recorder
+	acts     chan *pending
+	over     chan struct{}             // closed when no more acts are taken
 	proven   atomic.Pointer[time.Time] // the last moment at which the mirror is known to have held everything
 	late     time.Time                 // since when the mirror lacks what the fence names; zero if it does not. It is the prover's own
 
@@ -104,7 +106,8 @@ type Ledger struct {
 
 	questions chan string
 
-	mark    atomic.Pointer[Mark] // what is in force
+	mark    atomic.Pointer[Mark]  // what is in force
+	stands  atomic.Pointer[stand] // the head as the mirror has it; nil before there is one
 	trouble atomic.Pointer[error]
 	unsound atomic.Bool // what the store holds must not be judged by
 }
@@ -116,7 +119,7 @@ func New(config Config) (*Ledger, error) {
 	}
 	return &Ledger{
 		config: config, mirror: newMirror(), news: make(chan struct{}), replicas: make(map[string]*replicaView),
-		usage: usage{uses: make(map[identity.CredentialID]Use)}, recorder: newRecorder(), alarms: make(map[string]time.Time),
+		usage: usage{uses: make(map[identity.CredentialID]Use)}, recorder: newRecorder(), acts: make(chan *pending), over: make(chan struct{}), alarms: make(map[string]time.Time),
 		questions: make(chan string, questionsKept), lookups: rate.NewLimiter(lookups, lookups),
 	}, nil
 }
@@ -127,6 +130,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	group.Go(func() error { l.follow(ctx); return nil })
 	group.Go(func() error { l.prove(ctx); return nil })
 	group.Go(func() error { l.record(ctx); return nil })
+	group.Go(func() error { l.acting(ctx); return nil })
 	group.Go(func() error { l.flushing(ctx); return nil })
 	group.Go(func() error { l.tidying(ctx); return nil })
 	if l.config.Replica != "" {
@@ -311,39 +315,47 @@ func wait(ctx context.Context, d time.Duration) {
 // sync reads all of the store and then every change. It returns only with an error.
 func (l *Ledger) sync(ctx context.Context) error {
 	// Built aside: what is in force stays so until all of the new is there.
-	next, replicas, now := newMirror(), make(map[string]*replicaView), head{}
+	next, replicas, now := newMirror(), make(map[string]*replicaView), stand{record: Record{Key: headKey}}
 	var known *Mark
 	var last Record // the last act that is known
 	revision, err := l.config.Store.List(ctx, "", "", func(r Record) (err error) {
-		if known == nil && strings.HasPrefix(r.Key, actKey) {
+		if strings.HasPrefix(r.Key, actKey) {
 			if known, err = l.known(); err != nil {
 				return err
 			}
+			if known != nil && r.Key < actName(known.Index) {
+				return &Skip{To: actName(known.Index)}
+			}
+			if known != nil && r.Key == actName(known.Index) {
+				last = r
+			}
+			return skipGroup(actKey)
 		}
-		if known != nil && r.Key == actName(known.Index) {
-			last = r
+		if group := unread(r.Key); group != "" {
+			return skipGroup(group)
 		}
 		return unsound(errors.Join(now.take(r), l.take(next, replicas, r)))
 	})
 	if err != nil {
 		return err
 	}
-	if err := now.whole(next.total); err != nil {
+	if err := now.head.whole(next.total); err != nil {
 		return unsound(err)
 	}
 	if known, err = l.known(); err != nil {
 		return err
 	}
 	if known != nil {
-		if err := now.extends(*known, last); err != nil {
+		if err := now.head.extends(*known, last); err != nil {
 			return err
 		}
-		if now.Epoch > known.Epoch {
+		if now.head.Epoch > known.Epoch {
 			l.config.Logger.Warn("the ledger was rolled back, and somebody accepted that: credentials that were issued before are shut out",
-				slog.Uint64("known_acts", known.Index), slog.Uint64("acts", now.Index))
+				slog.Uint64("known_acts", known.Index), slog.Uint64("acts", now.head.Index))
 		}
 	}
-	l.advance(now)
+	l.advance(now.head)
+	l.stands.Store(&now)
 	l.mirror.replace(next)
 	l.mu.Lock()
 	l.replicas = replicas
@@ -358,7 +370,7 @@ func (l *Ledger) sync(ctx context.Context) error {
 }
 
 // watch takes in every change after a revision, at which the head was now.
-func (l *Ledger) watch(ctx context.Context, revision int64, now head) error {
+func (l *Ledger) watch(ctx context.Context, revision int64, now stand) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	l.mu.Lock()
@@ -377,16 +389,18 @@ func (l *Ledger) watch(ctx context.Context, revision int64, now head) error {
 			}
 		}
 		// Before anything is taken over: a revocation that was removed past the ledger stays in force.
-		if err := now.whole(l.mirror.after(change.Records)); err != nil {
+		if err := now.head.whole(l.mirror.after(change.Records)); err != nil {
 			return unsound(err)
 		}
-		if now != before {
+		if now.record.Revision != before.record.Revision {
 			// By the watch nothing is left out: it is a later state, unless somebody wrote an older head anew.
-			mark := before.mark()
-			if err := now.behind(&mark); err != nil {
+			mark := before.head.mark()
+			if err := now.head.behind(&mark); err != nil {
 				return unsound(err)
 			}
-			l.advance(now)
+			l.advance(now.head)
+			latest := now
+			l.stands.Store(&latest)
 		}
 		l.mu.Lock()
 		l.busy = true
@@ -440,12 +454,20 @@ func take(m *mirror, replicas map[string]*replicaView, record Record) error {
 		m.head.Store(max(m.head.Load(), record.Revision))
 		return nil
 	}
-	for _, prefix := range [...]string{actKey, pastKey, useKey, askKey, answerKey} { // read when they are asked for
-		if strings.HasPrefix(record.Key, prefix) {
-			return nil
-		}
+	if unread(record.Key) != "" {
+		return nil
 	}
 	return fmt.Errorf("ledger: the store holds a record of a kind that this version does not know, %q; run the version that wrote it", record.Key)
+}
+
+// unread returns the group of a record that is read only when it is asked for; empty for all others.
+func unread(key string) string {
+	for _, prefix := range [...]string{actKey, pastKey, useKey, askKey, answerKey} {
+		if strings.HasPrefix(key, prefix) {
+			return prefix
+		}
+	}
+	return ""
 }
 
 // takeEntry notes that a credential is on record, or no longer.

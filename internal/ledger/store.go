@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Errors of a Store, for errors.Is.
@@ -43,10 +44,22 @@ type Transaction struct {
 	Essential bool
 }
 
+// Skip is returned by what a listing hands its records to. It leaves out those that come next, up to the first key that is not less
+// than To, without reading them.
+type Skip struct{ To string }
+
+// Error implements error.
+func (s *Skip) Error() string { return "ledger: records are left out up to " + s.To }
+
+// skipGroup leaves out the other records of a group, which ends with a slash.
+func skipGroup(prefix string) error {
+	return &Skip{To: strings.TrimSuffix(prefix, "/") + string('/'+1)}
+}
+
 // Store keeps the ledger's truth. Revisions rise with every transaction. It is safe for concurrent use.
 type Store interface {
 	// List hands every record below prefix to each, by key, as they were at one revision, which it returns. Keys up to after
-	// are left out, if that is not empty.
+	// are left out, if that is not empty. It ends with the first error that each returns, other than Skip.
 	List(ctx context.Context, prefix, after string, each func(Record) error) (revision int64, err error)
 	// Watch hands on every change below prefix after a revision, in order and whole, until ctx ends, each fails or the store
 	// does. It returns the reason, ErrCompacted where a listing is due. That it stands says nothing about how fresh

@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// pageSize bounds one answer of a listing, far below what gRPC carries.
-	pageSize = 1000
+	// firstPage bounds the first answer of a listing, of which most want no more, nextPage the others: a few mebibytes.
+	firstPage, nextPage = 1000, 4000
 	// successor makes of a key the least one that is greater.
 	successor = "\x00"
 	// callTimeout bounds one call, so that a store that is gone hangs nobody. An election takes less than two seconds.
@@ -86,27 +86,80 @@ func (s *Store) List(ctx context.Context, prefix, after string, each func(ledger
 	if err != nil {
 		return 0, err
 	}
-	from, end, revision := s.prefix+prefix, clientv3.GetPrefixRangeEnd(s.prefix+prefix), int64(0)
+	from, end := s.prefix+prefix, clientv3.GetPrefixRangeEnd(s.prefix+prefix)
 	if after != "" {
 		from = max(from, s.prefix+after+successor)
 	}
-	for {
-		answer, err := at.get(ctx, from, clientv3.WithRange(end), clientv3.WithLimit(pageSize), clientv3.WithRev(revision))
-		if err != nil {
-			return 0, fault("list", err)
+	for revision := int64(0); ; { // all that is read is of the first page's revision
+		last, err := "", error(nil)
+		revision, err = s.list(ctx, at, from, end, revision, func(record ledger.Record) error {
+			last = record.Key
+			return each(record)
+		})
+		skip, ok := errors.AsType[*ledger.Skip](err)
+		if err != nil && !ok {
+			return 0, err
 		}
+		if !ok || s.prefix+skip.To >= end {
+			return revision, nil
+		}
+		from = s.prefix + max(skip.To, last+successor)
+	}
+}
+
+// list hands on what is from one key up to end, until each returns an error. The next page is fetched while one is looked at.
+func (s *Store) list(ctx context.Context, at *link, from, end string, revision int64, each func(ledger.Record) error) (int64, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	pages := make(chan *clientv3.GetResponse)
+	fetched := make(chan error, 1)
+	go func() {
+		defer close(pages)
+		fetched <- at.pages(ctx, from, end, revision, pages)
+	}()
+	defer func() {
+		cancel()
+		for range pages { //nolint:revive // until the other side has ended
+		}
+	}()
+	for answer := range pages {
 		if revision == 0 {
-			revision = answer.Header.GetRevision() // all pages are of the first one's revision
+			revision = answer.Header.GetRevision()
 		}
 		for _, kv := range answer.Kvs {
 			if err := each(s.record(kv)); err != nil {
-				return 0, err
+				return revision, err
 			}
-			from = string(kv.GetKey()) + successor
 		}
-		if !answer.More {
-			return revision, nil
+	}
+	if err := <-fetched; err != nil {
+		return 0, fault("list", err)
+	}
+	return revision, nil
+}
+
+// pages reads all keys from one up to end, page by page, as they were at a revision; 0 is that of the first page.
+func (l *link) pages(ctx context.Context, from, end string, revision int64, pages chan<- *clientv3.GetResponse) error {
+	for to, limit := end, int64(firstPage); ; limit = nextPage {
+		answer, err := l.get(ctx, from, clientv3.WithRange(to), clientv3.WithLimit(limit), clientv3.WithRev(revision))
+		if err != nil {
+			return err
 		}
+		if revision == 0 {
+			revision = answer.Header.GetRevision()
+		}
+		select {
+		case pages <- answer:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if to == end && !answer.More {
+			return nil
+		}
+		next := to
+		if found := answer.Kvs; answer.More {
+			from, next = string(found[len(found)/2].GetKey()), string(found[len(found)-1].GetKey())+successor
+		}
+		from, to = next, min(stride(from, next, answer.More), end)
 	}
 }
 
