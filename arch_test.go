@@ -75,6 +75,8 @@ func TestClientLinksNoServer(t *testing.T) {
 		// What an audit and an inventory read, and how they judge and report it: they work on clusters without a gate.
 		"internal/apiserverflags", "internal/auditlog", "internal/facts", "internal/facts/collect", "internal/hardening", "internal/inventory",
 		"internal/power", "internal/report", "internal/review", "internal/tlspolicy", "internal/tokenstrength",
+		// The client's half of signing in.
+		"internal/secret", "internal/signin", "internal/signin/agent", "internal/signin/oidclogin", "internal/signin/session",
 	}
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		t.Run(system, func(t *testing.T) {

@@ -47,7 +47,10 @@ func TestRevocationsHold(t *testing.T) {
 	seed := int64(number(t, "CHAOS_SEED", int(time.Now().Unix())))
 	folder := t.ArtifactDir()
 	t.Logf("seed %d, %d trials", seed, count)
-	run := &trials{site: newSite(t, siteOptions{persons: min(4*workers+count/20, 600)}), seed: seed}
+	run := &trials{site: newSite(t, siteOptions{persons: min(4*workers+count/20, 600)}), seed: seed, workers: workers}
+	if count > shortTrials {
+		run.workers = manyWorkers
+	}
 
 	ctx := t.Context()
 	each := make(chan struct{})

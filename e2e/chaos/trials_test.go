@@ -17,8 +17,9 @@ import (
 )
 
 const (
-	// workers is how many persons are under trial at a time.
-	workers = 24
+	// workers is how many persons are under trial at a time, and manyWorkers in the long form: most of a trial is spent waiting
+	// for what is disturbed.
+	workers, manyWorkers = 24, 80
 	// cutWithin is how long after the answer a stream's client may take to see its end, where all replicas applied the change;
 	// fencedCut is the same where one was fenced.
 	cutWithin = 3 * time.Second // a second is promised; the rest is for a machine that does something else
@@ -30,11 +31,13 @@ const (
 // trials are the changes and uses of a run.
 type trials struct {
 	*site
-	seed  int64
-	pool  chan *person
-	made  atomic.Int64
-	mu    sync.Mutex
-	wrong []error
+	seed int64
+	// workers is how many persons are under trial at a time.
+	workers int
+	pool    chan *person
+	made    atomic.Int64
+	mu      sync.Mutex
+	wrong   []error
 }
 
 // fault of the system under test that the model has no word for.
@@ -51,7 +54,7 @@ func (t *trials) run(ctx context.Context) {
 		t.pool <- p
 	}
 	var group sync.WaitGroup
-	for n := range workers {
+	for n := range t.workers {
 		group.Go(func() {
 			chance := newDice(t.seed, fmt.Sprintf("worker %d", n))
 			for {

@@ -66,6 +66,17 @@ type Credential struct {
 	Audiences []string
 	// Certificate is the one that the credential is, or by which somebody vouched for it; nil where there is none.
 	Certificate *Certificate
+	// Basis is what a credential of Ostiary's own rests on; nil for all others, and where it rests on nothing.
+	Basis *Basis
+}
+
+// Basis is another credential, by which the owner of this one signed in. What shuts that one out shuts this one out, and what
+// policy says of it holds for this one, too: an exchange must not be a way around either.
+type Basis struct {
+	Mechanism identity.Mechanism `json:"mechanism"`
+	// ID and Issuer are its credential id (identity.CredentialID).
+	ID     string `json:"id"`
+	Issuer string `json:"issuer,omitempty"`
 }
 
 // Certificate is what can be said of a verified certificate, by which it can be shut out.

@@ -37,6 +37,15 @@ func bearerToken(h http.Header) (token secret.String, warning string) {
 	return secret.New(parts[1]), ""
 }
 
+// BearsToken reports whether the request carries a bearer token in its Authorization header that starts with prefix.
+func (r *Request) BearsToken(prefix string) bool {
+	if len(r.Header["Authorization"]) == 0 {
+		return false // as for most who have a certificate
+	}
+	token, _ := bearerToken(r.Header)
+	return strings.HasPrefix(token.Reveal(), prefix)
+}
+
 // bearerProtocolPrefix starts the WebSocket subprotocol that carries a token (WS-2); case matters.
 const bearerProtocolPrefix = "base64url.bearer.authorization.k8s.io."
 

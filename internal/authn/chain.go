@@ -166,7 +166,8 @@ func (c *Chain) DecideToken(ctx context.Context, r *Request, token secret.String
 
 // Readmit judges a credential anew that an open stream was let in with: by policy and, where it came with the connection's
 // certificate, by the mechanism. Tokens are not kept, so that they cannot be asked about again. It returns the
-// identity as it would go on now, or why the stream may not.
+// identity as it would go on now, or why the stream may not. A mechanism that knows its tokens without seeing them again is
+// asked about them, too (TokenReadmitter).
 func (c *Chain) Readmit(ctx context.Context, r *Request, cred *Credential) (*identity.Identity, error) {
 	for i := range c.config.Requests {
 		step := &c.config.Requests[i]
@@ -176,6 +177,14 @@ func (c *Chain) Readmit(ctx context.Context, r *Request, cred *Credential) (*ide
 		answer := step.Mechanism.Authenticate(ctx, r)
 		if answer.Outcome != Accepted || answer.Credential == nil || answer.Credential.ID != cred.ID {
 			return nil, errors.Join(ErrNoLonger, answer.Cause)
+		}
+	}
+	for i := range c.config.Tokens {
+		step := &c.config.Tokens[i]
+		if again, ok := step.Mechanism.(TokenReadmitter); ok && step.Name == cred.Mechanism {
+			if err := again.Readmit(ctx, r, cred); err != nil {
+				return nil, errors.Join(ErrNoLonger, err)
+			}
 		}
 	}
 	return c.config.Admitter.Admit(r, cred)

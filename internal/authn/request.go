@@ -56,6 +56,12 @@ type TokenMechanism interface {
 	AuthenticateToken(ctx context.Context, r *Request, token secret.String) Answer
 }
 
+// TokenReadmitter is a TokenMechanism that can judge a credential anew which it has accepted, without its token. An error ends
+// what was let in with it.
+type TokenReadmitter interface {
+	Readmit(ctx context.Context, r *Request, cred *Credential) error
+}
+
 // Conn is the memory of one client connection. The zero value is ready for use; it is safe for concurrent use, as
 // HTTP/2 runs many requests on one connection.
 type Conn struct{ verdicts [slots]atomic.Pointer[any] }
@@ -66,6 +72,7 @@ type Slot uint8
 // Each mechanism that judges the connection's certificate has a place of its own.
 const (
 	CertificateSlot Slot = iota // as a client's
+	IssuedSlot                  // as one that Ostiary issued
 	ProxySlot                   // as an authenticating proxy's
 	CallerSlot                  // as that of an API server that asks
 	slots

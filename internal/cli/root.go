@@ -46,6 +46,7 @@ func (p program) commands(streams IO) []*cobra.Command {
 		p.configCommand(streams),
 		p.serveCommand(streams),
 		p.storeCommand(streams),
+		issuerCommand(streams),
 		p.versionCommand(streams),
 	}
 }

@@ -44,6 +44,8 @@ type Checked struct {
 	TokenRequests CheckedTokenRequests
 	TokenReview   *CheckedTokenReview // nil: no such listener
 	Ledger        *CheckedLedger      // nil: nothing can be revoked
+	Issuer        *CheckedIssuer      // nil: nothing is issued
+	SignIn        *CheckedSignIn      // nil: nobody can sign in
 	Lockout       CheckedLockout
 	AccessLog     CheckedAccessLog
 	Tracing       *CheckedTracing // nil: no traces

@@ -30,6 +30,10 @@ type Configuration struct {
 	TokenReview *TokenReview `json:"tokenReview,omitempty"`
 	// Where revocations are kept, and what is known of credentials. Left out, no credential can be revoked.
 	Ledger *Ledger `json:"ledger,omitempty"`
+	// Ostiary's own issuer of certificates and tokens. Left out, nothing is issued; it needs a ledger.
+	Issuer *Issuer `json:"issuer,omitempty"`
+	// How people and pipelines sign in. Left out, nobody can; it needs an issuer.
+	SignIn *SignIn `json:"signIn,omitempty"`
 	// How guessing is held back. Left out, it is with the defaults.
 	Lockout Lockout `json:"lockout,omitzero"`
 	// Where decisions are recorded.
@@ -242,7 +246,7 @@ type GroupMatch struct {
 	// Group names as the rules before left them; a trailing "*" stands for any ending.
 	Groups []string `json:"groups,omitempty"`
 	// Mechanisms by which the caller came in, by their names under authentication.
-	Mechanisms []string `json:"mechanisms,omitempty" jsonschema:"enum=proxyHeader,enum=clientCertificate,enum=staticToken,enum=serviceAccountSecret,enum=tokenRequest,enum=bootstrapToken,enum=jwt,enum=webhook,enum=anonymous"`
+	Mechanisms []string `json:"mechanisms,omitempty" jsonschema:"enum=proxyHeader,enum=issuedCertificate,enum=clientCertificate,enum=issuedToken,enum=staticToken,enum=serviceAccountSecret,enum=tokenRequest,enum=bootstrapToken,enum=jwt,enum=webhook,enum=anonymous"`
 	// Names of clusters that the request is for, as in clusters[].name, or of callers, as in tokenReview.callers[].name.
 	Clusters []string `json:"clusters,omitempty"`
 }

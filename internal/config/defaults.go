@@ -41,6 +41,12 @@ func (c *Configuration) setDefaults() {
 	setDefault(&limits.HeaderBytes, DefaultHeaderBytes)
 	setDefault(&c.Listen.DrainTimeout, Duration(DefaultDrainTimeout))
 	c.Lockout.setDefaults()
+	if c.Issuer != nil {
+		c.Issuer.setDefaults()
+	}
+	if c.SignIn != nil {
+		c.SignIn.setDefaults()
+	}
 	if c.Authentication.ProxyHeader != nil {
 		c.Authentication.ProxyHeader.setDefaults()
 	}

@@ -32,6 +32,8 @@ func (c *checker) configuration(written *Configuration) *Checked {
 	checked.GroupRules = c.groupRules(field.NewPath("groupRules"), written)
 	checked.Tracing = c.tracing(field.NewPath("tracing"), written.Tracing)
 	checked.Ledger = c.ledger(field.NewPath("ledger"), written.Ledger, checked.Clusters)
+	checked.Issuer = c.issuer(field.NewPath("issuer"), written.Issuer, checked)
+	checked.SignIn = c.signIn(field.NewPath("signIn"), written.SignIn, checked)
 	checked.Lockout = c.lockout(field.NewPath("lockout"), &written.Lockout)
 	checked.AccessLog = c.accessLog(field.NewPath("accessLog"), written.AccessLog)
 	return checked

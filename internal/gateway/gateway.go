@@ -57,6 +57,8 @@ type Config struct {
 	Instrument func(http.RoundTripper) http.RoundTripper
 	// Local answers requests for the gate's own API, after authentication; it returns false for all others. May be nil.
 	Local Local
+	// Front answers requests below /.ostiary/, before authentication. May be nil.
+	Front Front
 	// Recorder is told of tokens that were issued through the gate. May be nil.
 	Recorder Recorder
 }
@@ -85,6 +87,7 @@ type Gate struct {
 	state     atomic.Pointer[State]
 	sink      accesslog.Sink
 	local     Local
+	front     Front
 	recorder  Recorder
 	logger    *slog.Logger
 	requests  request.RequestInfoResolver
@@ -99,7 +102,7 @@ func New(config Config) (*Gate, error) {
 		return nil, errors.New("gateway: sink and logger are required")
 	}
 	g := &Gate{
-		sink: config.Sink, local: config.Local, recorder: config.Recorder, logger: config.Logger, responder: newResponder(),
+		sink: config.Sink, local: config.Local, front: config.Front, recorder: config.Recorder, logger: config.Logger, responder: newResponder(),
 		requests: &request.RequestInfoFactory{
 			APIPrefixes:          sets.NewString("api", "apis"),
 			GrouplessAPIPrefixes: sets.NewString("api"),
@@ -135,6 +138,11 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	// Admit: nothing with two readings gets any further, and no identity header of the client's survives.
 	if err := g.admit(x, r, state); err != nil {
 		g.deny(w, r, x, reasonMalformed, err, err)
+		return
+	}
+
+	// Sign in: who comes for a credential has none to show yet.
+	if g.serveFront(w, r, x) {
 		return
 	}
 

@@ -2,12 +2,14 @@ package kubeapi
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/tools/cache"
 )
@@ -87,3 +89,12 @@ func (w *SecretWatch[T]) Replace(objects []any, _ string) error {
 
 // Resync implements cache.ReflectorStore.
 func (*SecretWatch[T]) Resync() error { return nil }
+
+// CreateSecret makes a Secret, once and without retries. The gate's account must be allowed to create Secrets in its namespace.
+func (a *Access) CreateSecret(ctx context.Context, made *corev1.Secret) error {
+	err := a.core.Post().Namespace(made.Namespace).Resource("secrets").MaxRetries(0).Body(made).Do(ctx).Error()
+	if apierrors.IsForbidden(err) {
+		return fmt.Errorf("grant the gate's account create on secrets in namespace %s: %w", made.Namespace, err)
+	}
+	return err
+}

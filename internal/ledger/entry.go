@@ -47,6 +47,11 @@ type Entry struct {
 	NotAfter  time.Time `json:"notAfter,omitzero"`
 	// Certificate is the one that the credential is, or by which somebody vouched for it.
 	Certificate *authn.Certificate `json:"certificate,omitempty"`
+	// Basis is what a credential of Ostiary's own rests on, Session the id of the session that it belongs to, and Parent the id of
+	// the one that it renews.
+	Basis   *authn.Basis `json:"basis,omitempty"`
+	Session string       `json:"session,omitempty"`
+	Parent  string       `json:"parent,omitempty"`
 	// Cluster is where it was used first, or issued.
 	Cluster string `json:"cluster,omitempty"`
 	Origin  Origin `json:"origin"`
@@ -77,7 +82,7 @@ func (e *Entry) Credential() *authn.Credential {
 	return &authn.Credential{
 		ID: identity.CredentialID{Issuer: e.Issuer, Value: e.ID}, Mechanism: e.Mechanism,
 		Identity:  identity.Identity{Username: e.Username, UID: e.UID, Groups: e.Groups},
-		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Certificate: e.Certificate,
+		NotBefore: e.NotBefore, NotAfter: e.NotAfter, Certificate: e.Certificate, Basis: e.Basis,
 	}
 }
 

@@ -262,6 +262,17 @@ func (m *mirror) look(cred *authn.Credential, f facts) string {
 			return name
 		}
 	}
+	if basis := cred.Basis; basis != nil {
+		for _, target := range [...]Target{
+			{Kind: OneCredential, Name: basis.ID, Issuer: basis.Issuer},
+			{Kind: Issuer, Name: basis.Issuer},
+			{Kind: AllOfMechanism, Name: string(basis.Mechanism)},
+		} {
+			if name := m.under(target, f); name != "" {
+				return name
+			}
+		}
+	}
 	if cred.Certificate == nil {
 		return ""
 	}

@@ -7,8 +7,19 @@ import (
 	"time"
 )
 
-// LockPrefix is where the Part stands that holds who is locked out.
-const LockPrefix = "lock/"
+// Where Parts stand.
+const (
+	// LockPrefix holds who is locked out.
+	LockPrefix = "lock/"
+	// SessionPrefix holds who signed in, IssuedPrefix the credentials of Ostiary's own that are in force, and IssuerPrefix the
+	// keys that issue them.
+	SessionPrefix = "session/"
+	IssuedPrefix  = "issued/"
+	IssuerPrefix  = "issuer/"
+)
+
+// PartPrefixes lists them all.
+func PartPrefixes() []string { return []string{LockPrefix, SessionPrefix, IssuedPrefix, IssuerPrefix} }
 
 // Part is what somebody else keeps in the ledger, under a prefix of its own, and is told of by the one watch that there is.
 type Part struct {

@@ -25,8 +25,11 @@ const (
 type newcomer struct {
 	entry *Entry
 	id    digest
+	with  []Record      // written in the same transaction; none where the credential may be on record already
 	done  chan struct{} // closed when it is there, or will not be
 	err   error
+	// revision is that of the transaction that wrote it; 0 where it was there.
+	revision int64
 }
 
 // recorder brings entries into the store, those that wait together in one transaction.
@@ -58,7 +61,7 @@ func (l *Ledger) Record(ctx context.Context, entries ...*Entry) error {
 		if l.mirror.has(id) {
 			continue
 		}
-		one, err := l.recorder.enqueue(id, entry)
+		one, err := l.recorder.enqueue(&newcomer{entry: entry, id: id})
 		if err != nil {
 			return err
 		}
@@ -78,16 +81,19 @@ func (l *Ledger) Record(ctx context.Context, entries ...*Entry) error {
 }
 
 // enqueue returns what brings the credential in; another request may have begun before.
-func (r *recorder) enqueue(id digest, entry *Entry) (*newcomer, error) {
+func (r *recorder) enqueue(one *newcomer) (*newcomer, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if one, under := r.known[id]; under {
-		return one, nil
+	if before, under := r.known[one.id]; under {
+		if len(one.with) > 0 {
+			return nil, ErrTaken
+		}
+		return before, nil
 	}
-	one := &newcomer{entry: entry, id: id, done: make(chan struct{})}
+	one.done = make(chan struct{})
 	select {
 	case r.queue <- one:
-		r.known[id] = one
+		r.known[one.id] = one
 		return one, nil
 	default:
 		return nil, errFlood
@@ -99,7 +105,9 @@ func (r *recorder) finish(some []*newcomer, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, one := range some {
-		one.err = err
+		if one.err == nil {
+			one.err = err
+		}
 		delete(r.known, one.id)
 		close(one.done)
 	}
@@ -115,10 +123,12 @@ func (l *Ledger) record(ctx context.Context) {
 		case one := <-l.recorder.queue:
 			some = append(some, one)
 		}
-		for more := true; more && len(some) < batch; {
+		puts := 1 + len(some[0].with)
+		for more := true; more && puts < batch; {
 			select {
 			case one := <-l.recorder.queue:
 				some = append(some, one)
+				puts += 1 + len(one.with)
 			default:
 				more = false
 			}
@@ -150,11 +160,12 @@ func (l *Ledger) writeEntries(ctx context.Context, some []*newcomer) error {
 			}
 			key := entryKey + l.nameOf(one.entry.ID, one.entry.Issuer)
 			t.Unchanged = append(t.Unchanged, Record{Key: key})
-			t.Puts = append(t.Puts, Record{Key: key, Value: value})
+			t.Puts = append(append(t.Puts, Record{Key: key, Value: value}), one.with...)
 		}
-		_, err := l.bring(ctx, t)
+		revision, err := l.bring(ctx, t)
 		if err == nil {
 			for _, one := range missing {
+				one.revision = revision
 				l.mirror.record(one.id, knownOf(one.entry.Index, one.entry.Origin == Issued))
 			}
 			return nil
@@ -176,8 +187,11 @@ func (l *Ledger) missing(ctx context.Context, some []*newcomer) ([]*newcomer, er
 		if err != nil {
 			return nil, err
 		}
-		if !there {
+		switch {
+		case !there:
 			left = append(left, one)
+		case len(one.with) > 0:
+			one.err = ErrTaken
 		}
 	}
 	return left, nil

@@ -25,6 +25,7 @@ type Metrics struct {
 	reviewTime  *prometheus.HistogramVec
 	streams     *prometheus.GaugeVec
 	refused     prometheus.Counter
+	forged      prometheus.Counter
 	reloads     *prometheus.CounterVec
 	reloaded    prometheus.Gauge
 	expiration  *prometheus.GaugeVec
@@ -65,6 +66,10 @@ func New(version string) *Metrics {
 			Name: "ostiary_connections_refused_total",
 			Help: "Connections closed because their source had too many open.",
 		}),
+		forged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ostiary_forged_certificates_total",
+			Help: "Certificates that were refused although a real issuing key signed them: nobody put them on record. Anything but 0 is an emergency.",
+		}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ostiary_config_reloads_total",
 			Help: "Attempts to take over changed configuration, by result.",
@@ -97,7 +102,7 @@ func New(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
-		m.requests, m.duration, m.reviews, m.reviewTime, m.streams, m.refused, m.reloads, m.reloaded, m.expiration, m.clusterUp, m.credentials, m.ledgerBytes,
+		m.requests, m.duration, m.reviews, m.reviewTime, m.streams, m.refused, m.forged, m.reloads, m.reloaded, m.expiration, m.clusterUp, m.credentials, m.ledgerBytes,
 	)
 	return m
 }
@@ -133,6 +138,9 @@ func code(status int) string {
 
 // ConnectionRefused counts a connection that was turned away.
 func (m *Metrics) ConnectionRefused() { m.refused.Inc() }
+
+// Forged counts a certificate that a real issuing key signed and nobody put on record.
+func (m *Metrics) Forged() { m.forged.Inc() }
 
 // Reloaded counts an attempt to take over changed configuration.
 func (m *Metrics) Reloaded(err error) {

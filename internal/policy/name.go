@@ -63,19 +63,19 @@ func isReserved(name string) bool { return strings.HasPrefix(name, identity.Rese
 // refuseReserved refuses a credential that claims a name of Kubernetes' own which its mechanism may not carry: a
 // provider's group "system:masters", a certificate for "system:node:x". It is judged before anything asks the cluster
 // for rights, as the names themselves are rights.
-func (m *mechanismRules) refuseReserved(cred *authn.Credential) *Refusal {
-	users, groups := ownNames(cred.Mechanism)
+func (m *mechanismRules) refuseReserved(cred *authn.Credential, mechanism identity.Mechanism) *Refusal {
+	users, groups := ownNames(mechanism)
 	if name := cred.Identity.Username; !m.mayCarry(name, users) {
-		return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the user %s", cred.Mechanism, quote(name))}
+		return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the user %s", mechanism, quote(name))}
 	}
 	for _, name := range cred.Identity.Groups {
 		if !m.mayCarry(name, groups) {
-			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the group %s", cred.Mechanism, quote(name))}
+			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the group %s", mechanism, quote(name))}
 		}
 	}
 	for key := range cred.Identity.Extra {
 		if identity.IsOwnExtra(key) {
-			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the extra %s, which is Ostiary's own", cred.Mechanism, quote(key))}
+			return &Refusal{Reason: ReasonReservedName, Detail: fmt.Sprintf("mechanism %q may not carry the extra %s, which is Ostiary's own", mechanism, quote(key))}
 		}
 	}
 	return nil
@@ -100,7 +100,7 @@ func ownNames(mechanism identity.Mechanism) (users, groups []pattern) {
 	case identity.Webhook, identity.ProxyHeader:
 		// An API server as the webhook, and a proxy that knows Kubernetes, name the group that everybody gets anyway.
 		return nil, []pattern{{text: identity.GroupAuthenticated}}
-	case identity.ClientCertificate, identity.StaticToken, identity.JWT:
+	case identity.ClientCertificate, identity.StaticToken, identity.JWT, identity.IssuedCertificate, identity.IssuedToken:
 	}
 	return nil, nil
 }

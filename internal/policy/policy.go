@@ -139,6 +139,16 @@ func (p *Policy) Admit(r *authn.Request, cred *authn.Credential) (*identity.Iden
 	if !rules.allowsSource(r.Source) {
 		return nil, &Refusal{Reason: ReasonNetwork, Detail: fmt.Sprintf("%s is not in a network that mechanism %q is allowed from", r.Source, cred.Mechanism)}
 	}
+	basis := rules
+	if cred.Basis != nil {
+		// What it was exchanged for may come from here, too; and its mechanism must still be on.
+		if basis, known = p.mechanisms[cred.Basis.Mechanism]; !known {
+			return nil, &Refusal{Reason: ReasonUnknownMechanism, Detail: fmt.Sprintf("it rests on a credential of mechanism %q, for which no rules exist", cred.Basis.Mechanism)}
+		}
+		if !basis.allowsSource(r.Source) {
+			return nil, &Refusal{Reason: ReasonNetwork, Detail: fmt.Sprintf("%s is not in a network that mechanism %q is allowed from, on which the credential rests", r.Source, cred.Basis.Mechanism)}
+		}
+	}
 	// Not to be remembered: it depends on the time. NotBefore is not asked, as for a token it is when the token was
 	// issued, which Kubernetes does not compare with the clock; where it matters, the mechanism has compared it.
 	if !cred.NotAfter.IsZero() && (r.Now.IsZero() || r.Now.After(cred.NotAfter.Add(cred.Leeway))) {
@@ -149,7 +159,7 @@ func (p *Policy) Admit(r *authn.Request, cred *authn.Credential) (*identity.Iden
 			return nil, err
 		}
 	}
-	found := p.verdict(r.Cluster, cred, rules)
+	found := p.verdict(r.Cluster, cred, rules, basis)
 	if found.refused != nil {
 		return nil, found.refused
 	}
@@ -157,7 +167,7 @@ func (p *Policy) Admit(r *authn.Request, cred *authn.Credential) (*identity.Iden
 }
 
 // verdict gives the remembered verdict on a credential, or comes to one.
-func (p *Policy) verdict(cluster string, cred *authn.Credential, rules *mechanismRules) verdict {
+func (p *Policy) verdict(cluster string, cred *authn.Credential, rules, basis *mechanismRules) verdict {
 	key := verdictKey{credential: cred}
 	if p.byCluster {
 		key.cluster = cluster
@@ -165,18 +175,23 @@ func (p *Policy) verdict(cluster string, cred *authn.Credential, rules *mechanis
 	if found, ok := p.verdicts.Get(key); ok {
 		return found
 	}
-	admitted, refused := p.judge(cluster, cred, rules)
+	admitted, refused := p.judge(cluster, cred, rules, basis)
 	found := verdict{admitted: admitted, refused: refused}
 	p.verdicts.Put(key, found)
 	return found
 }
 
-// judge is the part of Admit that depends on nothing but the credential, the policy and the cluster.
-func (p *Policy) judge(cluster string, cred *authn.Credential, rules *mechanismRules) (*identity.Identity, *Refusal) {
+// judge is the part of Admit that depends on nothing but the credential, the policy and the cluster. Names and groups are
+// judged as those of the mechanism that the credential rests on: its rules are basis.
+func (p *Policy) judge(cluster string, cred *authn.Credential, rules, basis *mechanismRules) (*identity.Identity, *Refusal) {
+	named := cred.Mechanism
+	if cred.Basis != nil {
+		named = cred.Basis.Mechanism
+	}
 	if refused := rules.refuseLifetime(cred); refused != nil {
 		return nil, refused
 	}
-	if refused := rules.refuseReserved(cred); refused != nil {
+	if refused := basis.refuseReserved(cred, named); refused != nil {
 		return nil, refused
 	}
 	// From here on a copy is worked on. Its groups are its own; its extras are shared until something is dropped.
@@ -184,7 +199,7 @@ func (p *Policy) judge(cluster string, cred *authn.Credential, rules *mechanismR
 	id.Groups = withoutEmpty(cred.Identity.Groups)
 	id.Extra = withoutEmptyKeys(cred.Identity.Extra)
 	for i := range p.rules {
-		p.rules[i].apply(&id, cred.Mechanism, cluster)
+		p.rules[i].apply(&id, named, cluster)
 	}
 	if refused := refuseUnforwardable(&id); refused != nil {
 		return nil, refused

@@ -19,6 +19,7 @@ import (
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/policy"
+	"github.com/ostiary/ostiary/internal/signinapi"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 	"github.com/ostiary/ostiary/internal/tokenrequest"
 	"github.com/ostiary/ostiary/internal/tokenreview"
@@ -29,7 +30,8 @@ import (
 type generation struct {
 	checked  *config.Checked
 	state    *gateway.State
-	reviews  *tokenreview.State // nil where nobody may ask
+	signIn   *signinapi.Settings // nil where nobody can
+	reviews  *tokenreview.State  // nil where nobody may ask
 	tls      *tls.Config
 	adminTLS *tls.Config // nil where the admin listener speaks plain HTTP
 	// reviewTLS is nil where nobody may ask about tokens.
@@ -47,14 +49,14 @@ type generation struct {
 // build makes a generation. Either all of it is good or nothing changes; every mistake is reported at once. life bounds
 // the background work of its parts; kept is nil where there is no ledger. guard holds back who guesses tokens, unless the
 // configuration wants none.
-func build(life context.Context, checked *config.Checked, previous *generation, kept *keeper, guard authn.Guard, logger *slog.Logger) (*generation, error) {
+func build(life context.Context, checked *config.Checked, previous *generation, kept *keeper, own *bureau, guard authn.Guard, logger *slog.Logger) (*generation, error) {
 	if checked.Lockout.Disabled {
 		guard = authn.Unguarded()
 	}
 	clusters, err := upstreams(life, checked.Clusters, previous, kept.witness(checked.Ledger), logger)
 	mistakes := []error{err}
 	a := &assembly{
-		ctx: life, checked: checked, previous: previous, logger: logger, kept: kept,
+		ctx: life, checked: checked, previous: previous, logger: logger, kept: kept, own: own,
 		policy: policy.Config{Mechanisms: make(map[identity.Mechanism]policy.MechanismRules), GroupRules: groupRules(checked.GroupRules), Uses: usesOf(previous), Ledger: kept.judge()},
 	}
 	for i := range checked.Clusters {
@@ -100,7 +102,8 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 	}
 	g := &generation{
 		checked: checked, clusters: clusters, jwt: a.jwt, webhook: a.webhook, certificates: a.certificates, state: state, reviews: reviews, uses: a.policy.Uses,
-		tls: tlspolicy.Gate(checked.Listen.TLS.Certificate, authorityHint(checked)),
+		signIn: signInSettings(checked, state, guard),
+		tls:    tlspolicy.Gate(checked.Listen.TLS.Certificate, authorityHint(checked)),
 	}
 	if checked.Admin != nil && checked.Admin.TLS != nil {
 		g.adminTLS = tlspolicy.Server(checked.Admin.TLS.Certificate)
@@ -194,7 +197,7 @@ func Validate(ctx context.Context, checked *config.Checked, logger *slog.Logger)
 	}
 	life, end := context.WithCancel(ctx)
 	defer end()
-	g, err := build(life, checked, nil, nil, authn.Unguarded(), logger)
+	g, err := build(life, checked, nil, nil, nil, authn.Unguarded(), logger)
 	if err != nil {
 		return err
 	}
@@ -215,6 +218,9 @@ func authorityHint(checked *config.Checked) *x509.CertPool {
 	}
 	if checked.ClientCertificate != nil {
 		add(&checked.ClientCertificate.Authorities)
+	}
+	if checked.Issuer != nil {
+		add(&config.Bundle{Certificates: []*x509.Certificate{checked.Issuer.Root.Certificate}})
 	}
 	if checked.Listen.Balancers.CertificateAuthorities != nil {
 		add(checked.Listen.Balancers.CertificateAuthorities)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"strings"
@@ -25,6 +26,7 @@ import (
 	"github.com/ostiary/ostiary/internal/ledgerapi"
 	"github.com/ostiary/ostiary/internal/localapi"
 	"github.com/ostiary/ostiary/internal/policy"
+	"github.com/ostiary/ostiary/internal/session"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
 
@@ -47,13 +49,15 @@ type keeper struct {
 	store   *etcdstore.Store
 	sealed  *sealedstore.Store
 	logger  *slog.Logger
+	book    *session.Book  // of what Ostiary issued
 	api     *ledgerapi.API // nil until it is made
 	replica string
 	stop    func() error
 }
 
 // openLedger opens the store. It returns nil where the configuration has no ledger.
-func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
+func (s *Server) openLedger(whole *config.Checked) (*keeper, error) {
+	checked := whole.Ledger
 	if checked == nil {
 		s.logger.Warn("there is no ledger: no credential and nobody can be shut out before their time; write ledger.embedded or ledger.etcd")
 		return nil, nil //nolint:nilnil // a nil keeper is the one that knows nothing
@@ -63,10 +67,12 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 		return nil, err
 	}
 	k := &keeper{checked: checked, logger: s.logger}
+	var parts []ledger.Part
+	k.book, parts = s.parts(whole)
 	config := ledger.Config{
 		Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
-		Strict: checked.Strict, Retention: checked.Retention, BreakGlass: checked.BreakGlass,
-		Parts: []ledger.Part{{Prefix: ledger.LockPrefix, Take: s.lockout.Take}},
+		Strict: strict(checked.Strict), Retention: checked.Retention, BreakGlass: checked.BreakGlass,
+		Parts: parts,
 	}
 	if checked.Etcd == nil {
 		if k.store, err = etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {
@@ -100,6 +106,13 @@ func (s *Server) openLedger(checked *config.CheckedLedger) (*keeper, error) {
 	}
 	s.lockout.Share(sharedLocks{k.ledger})
 	return k, nil
+}
+
+// strict are the mechanisms whose credentials must be on record. Those of Ostiary's own are among them, always.
+func strict(written map[identity.Mechanism]bool) map[identity.Mechanism]bool {
+	all := map[identity.Mechanism]bool{identity.IssuedCertificate: true, identity.IssuedToken: true}
+	maps.Copy(all, written)
+	return all
 }
 
 // etcdTLS is how an etcd cluster is reached.

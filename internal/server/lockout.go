@@ -58,6 +58,9 @@ func (s *Server) notices() []string {
 	if current == nil {
 		return nil
 	}
+	if forged := s.bureau.notice(); forged != "" {
+		return []string{forged}
+	}
 	if current.checked.Lockout.Disabled {
 		return []string{"nobody who guesses tokens is locked out: lockout.disabled"}
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn/anonymous"
 	"github.com/ostiary/ostiary/internal/authn/bootstraptoken"
 	"github.com/ostiary/ostiary/internal/authn/clientcert"
+	"github.com/ostiary/ostiary/internal/authn/issued"
 	"github.com/ostiary/ostiary/internal/authn/jwt"
 	"github.com/ostiary/ostiary/internal/authn/proxyheader"
 	"github.com/ostiary/ostiary/internal/authn/serviceaccount"
@@ -18,7 +19,9 @@ import (
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/frontproxy"
 	"github.com/ostiary/ostiary/internal/identity"
+	"github.com/ostiary/ostiary/internal/issuer"
 	"github.com/ostiary/ostiary/internal/policy"
+	"github.com/ostiary/ostiary/internal/secret"
 )
 
 // assembly is a chain in the making.
@@ -28,6 +31,7 @@ type assembly struct {
 	previous *generation // nil at the start
 	logger   *slog.Logger
 	kept     *keeper // nil where there is no ledger
+	own      *bureau // nil where nothing is issued
 
 	clusters     []*draft
 	callers      []*draft             // API servers that ask about tokens
@@ -53,7 +57,9 @@ type draft struct {
 func (a *assembly) mechanisms() []func() error {
 	return []func() error{
 		a.proxyHeader,
+		a.issuedCertificates,
 		a.clientCertificate,
+		a.issuedTokens,
 		a.staticToken,
 		a.serviceAccountTokens,
 		a.bootstrapTokens,
@@ -78,6 +84,49 @@ func (a *assembly) proxyHeader() error {
 	var err error
 	a.stripper, err = frontproxy.NewStripper(slices.Concat(c.UsernameHeaders, c.UIDHeaders, c.GroupHeaders), c.ExtraHeaderPrefixes)
 	return err
+}
+
+// issuedCertificates accepts those that Ostiary issued itself. They are asked for before all other client certificates, as none of
+// another issuer is theirs.
+func (a *assembly) issuedCertificates() error {
+	c := a.checked.Issuer
+	if c == nil {
+		return nil
+	}
+	rules := policy.MechanismRules{MaxLifetime: issuer.HardCap}
+	if a.own == nil { // the configuration is only being checked
+		a.restrict(identity.IssuedCertificate, c.CheckedPolicy, rules)
+		return nil
+	}
+	a.request(authn.RequestStep{Name: identity.IssuedCertificate, Mechanism: a.own.certificates}, c.CheckedPolicy, rules)
+	return nil
+}
+
+// accept makes the mechanisms of what b issues. They live as long as it does: nothing of them is configured.
+func (b *bureau) accept(written issued.Config, hide issued.Hide) {
+	b.certificates = issued.New(written)
+	b.tokens = issued.NewTokens(written.Book, b.certificates, hide)
+}
+
+// newToken draws a token.
+func (k *keeper) newToken(id issuer.ID) (token secret.String, digest string) {
+	token, part := issued.NewToken(id)
+	return token, issued.SecretDigest(k.sealed.Hide, id, part)
+}
+
+// issuedTokens accepts the tokens that Ostiary issued itself.
+func (a *assembly) issuedTokens() error {
+	c := a.checked.Issuer
+	if c == nil {
+		return nil
+	}
+	rules := policy.MechanismRules{MaxLifetime: c.TokenLifetime}
+	if a.own == nil {
+		a.restrict(identity.IssuedToken, c.CheckedPolicy, rules)
+		return nil
+	}
+	a.token(authn.TokenStep{Name: identity.IssuedToken, Mechanism: a.own.tokens, AudienceAgnostic: true}, c.CheckedPolicy, rules)
+	return nil
 }
 
 // clientCertificate accepts X.509 client certificates.

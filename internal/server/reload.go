@@ -70,7 +70,7 @@ func (s *Server) waitForChange(ctx context.Context, files *filewatch.Watcher, re
 }
 
 // errRestart refuses changes that only a restart can bring into force.
-var errRestart = errors.New("listen.address, listen.limits.streamsPerConnection, listen.limits.headerBytes, listen.drainTimeout, admin, ledger (but for its certificates), tokenReview.address and tracing take effect at a restart only; restart the server or undo the change")
+var errRestart = errors.New("listen.address, listen.limits.streamsPerConnection, listen.limits.headerBytes, listen.drainTimeout, admin, ledger (but for its certificates), issuer, tokenReview.address and tracing take effect at a restart only; restart the server or undo the change")
 
 // reload reads the configuration and puts it in force, if it is good and differs. It returns the files to watch.
 func (s *Server) reload(ctx, life context.Context) ([]string, error) {
@@ -88,7 +88,7 @@ func (s *Server) reload(ctx, life context.Context) ([]string, error) {
 	if needsRestart(now.checked, checked) {
 		return checked.Files(), errRestart
 	}
-	next, err := build(life, checked, now, s.keeper, s.lockout, s.logger)
+	next, err := build(life, checked, now, s.keeper, s.bureau, s.lockout, s.logger)
 	if err != nil {
 		return checked.Files(), err
 	}
@@ -164,7 +164,7 @@ func needsRestart(before, after *config.Checked) bool {
 	same := reflect.DeepEqual(a.Admin, b.Admin) && reflect.DeepEqual(a.Tracing, b.Tracing) && reflect.DeepEqual(a.Ledger, b.Ledger)
 	return a.Listen.Address != b.Listen.Address || limits != b.Listen.Limits ||
 		a.Listen.DrainTimeout != b.Listen.DrainTimeout || !same ||
-		reviewAddress(a) != reviewAddress(b)
+		reviewAddress(a) != reviewAddress(b) || issuerChanged(before, after)
 }
 
 // reviewAddress is where API servers ask; empty where none may.

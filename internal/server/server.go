@@ -71,6 +71,7 @@ type Server struct {
 	tracing  *tracing.Provider
 	current  atomic.Pointer[generation]
 	keeper   *keeper
+	bureau   *bureau
 	lockout  *lockout.Engine
 	recent   *accesslog.Recent
 	life     context.Context //nolint:containedctx // the life of what is done for no request
@@ -104,11 +105,18 @@ func Run(ctx context.Context, options Options) error {
 	life, end := context.WithCancel(context.WithoutCancel(ctx))
 	defer end()
 	s.life = life
-	if s.keeper, err = s.openLedger(checked.Ledger); err != nil { //nolint:contextcheck // the store lives until it is closed
+	if s.keeper, err = s.openLedger(checked); err != nil { //nolint:contextcheck // the store lives until it is closed
 		return err
 	}
 	defer s.keeper.close()
-	first, err := build(life, checked, nil, s.keeper, s.lockout, s.logger)
+	if s.bureau, err = s.newBureau(checked.Issuer); err != nil {
+		return err
+	}
+	first, err := build(life, checked, nil, s.keeper, s.bureau, s.lockout, s.logger)
+	if err != nil {
+		return err
+	}
+	front, err := s.front()
 	if err != nil {
 		return err
 	}
@@ -118,6 +126,11 @@ func Run(ctx context.Context, options Options) error {
 		return err
 	}
 	local = append(local, lockouts)
+	issues, err := s.issueAPI()
+	if err != nil {
+		return err
+	}
+	local = append(local, issues)
 	if s.keeper != nil {
 		api, err := s.ledgerAPI()
 		if err != nil {
@@ -127,13 +140,14 @@ func Run(ctx context.Context, options Options) error {
 	}
 	if s.gate, err = gateway.New(gateway.Config{
 		State: first.state, Sink: s.sinks(), Logger: s.logger,
-		Local: local, Recorder: s.keeper.recorder(checked.Ledger), Instrument: s.tracing.Transport,
+		Local: local, Front: front, Recorder: s.keeper.recorder(checked.Ledger), Instrument: s.tracing.Transport,
 	}); err != nil {
 		return err
 	}
 	s.reviewer = tokenreview.New(s.sinks())
 	s.take(first)
 	s.keeper.run(life)
+	s.bureau.run(life)
 	go func() { _ = s.lockout.Run(life) }()
 	go s.reviewing(life) // while requests are drained too
 	return s.serve(ctx, life, checked)

@@ -302,12 +302,12 @@ func TestUnchangedPartsAreKept(t *testing.T) {
 		return checked
 	}
 	logger := slog.New(slog.DiscardHandler)
-	first, err := build(t.Context(), load(), nil, nil, authn.Unguarded(), logger)
+	first, err := build(t.Context(), load(), nil, nil, nil, authn.Unguarded(), logger)
 	if err != nil {
 		t.Fatal(err)
 	}
 	b.configure(t, "groupRules: [{name: on-call, add: [on-call]}]\n")
-	second, err := build(t.Context(), load(), first, nil, authn.Unguarded(), logger)
+	second, err := build(t.Context(), load(), first, nil, nil, authn.Unguarded(), logger)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,7 +315,7 @@ func TestUnchangedPartsAreKept(t *testing.T) {
 		t.Error("parts that did not change were made anew")
 	}
 	b.write(t, "users-ca.crt", testca.New(t, "others").PEM())
-	third, err := build(t.Context(), load(), second, nil, authn.Unguarded(), logger)
+	third, err := build(t.Context(), load(), second, nil, nil, authn.Unguarded(), logger)
 	if err != nil {
 		t.Fatal(err)
 	}

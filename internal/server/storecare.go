@@ -28,7 +28,7 @@ type StoreReport struct {
 
 // inspect looks at every record of a ledger that a store holds.
 func inspect(ctx context.Context, store *sealedstore.Store) (StoreReport, *ledger.Inspector, error) {
-	i := &ledger.Inspector{Parts: []string{ledger.LockPrefix}}
+	i := &ledger.Inspector{Parts: ledger.PartPrefixes()}
 	if _, err := store.List(ctx, "", "", i.Take); err != nil {
 		return StoreReport{}, nil, err
 	}
@@ -47,7 +47,7 @@ func inspectSnapshot(ctx context.Context, file string, key sealedstore.Wrapper) 
 	if err != nil {
 		return StoreReport{}, nil, fmt.Errorf("%s: %w", file, err)
 	}
-	i := &ledger.Inspector{Parts: []string{ledger.LockPrefix}}
+	i := &ledger.Inspector{Parts: ledger.PartPrefixes()}
 	if err := snapshot.Each(func(_, opened ledger.Record) error { return i.Take(opened) }); err != nil {
 		return StoreReport{}, nil, fmt.Errorf("%s: %w", file, err)
 	}

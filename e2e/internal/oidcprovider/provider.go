@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -48,6 +49,8 @@ type Options struct {
 	ClientID string
 	// Algorithm signs the tokens, jose.RS256 or jose.ES256; empty means RS256.
 	Algorithm jose.SignatureAlgorithm
+	// SessionIDs puts a sid into ID tokens, which names the sign-in.
+	SessionIDs bool
 	// IDTokenLifetime is how long ID tokens hold; 0 means an hour.
 	IDTokenLifetime time.Duration
 }
@@ -62,8 +65,11 @@ type Provider struct {
 	CA []byte
 
 	authority *pki.Authority
-	server    *http.Server
-	done      chan struct{}
+	storage   *storage
+	// interrupted says that the provider answers nothing.
+	interrupted atomic.Bool
+	server      *http.Server
+	done        chan struct{}
 }
 
 // Start starts a provider. Whoever calls it must call Stop.
@@ -107,22 +113,28 @@ func newProvider(ctx context.Context, options Options) (*Provider, net.Listener,
 		Issuer: "https://" + listener.Addr().String(), ClientID: options.ClientID, CA: authority.PEM(),
 		authority: authority, done: make(chan struct{}),
 	}
-	handler, err := newHandler(p.Issuer, options)
+	if p.storage, err = newStorage(options); err != nil {
+		return nil, nil, errors.Join(err, listener.Close())
+	}
+	handler, err := newHandler(p.Issuer, p.storage)
 	if err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
-	p.server = &http.Server{Handler: handler, ReadHeaderTimeout: readHeaderTimeout}
+	interruptible := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.interrupted.Load() {
+			http.Error(w, "interrupted", http.StatusServiceUnavailable)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+	p.server = &http.Server{Handler: interruptible, ReadHeaderTimeout: readHeaderTimeout}
 	return p, tls.NewListener(listener, &tls.Config{
 		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair.TLS()}, NextProtos: []string{"http/1.1"},
 	}), nil
 }
 
-func newHandler(issuer string, options Options) (http.Handler, error) {
-	s, err := newStorage(options)
-	if err != nil {
-		return nil, err
-	}
-	config := &op.Config{CodeMethodS256: true, CryptoKeyId: "e2e"}
+func newHandler(issuer string, s *storage) (http.Handler, error) {
+	config := &op.Config{CodeMethodS256: true, CryptoKeyId: "e2e", GrantTypeRefreshToken: true, DeviceAuthorization: deviceConfig()}
 	// Reading random bytes does not fail.
 	_, _ = rand.Read(config.CryptoKey[:])
 	provider, err := op.NewProvider(config, s, op.StaticIssuer(issuer))
@@ -134,6 +146,8 @@ func newHandler(issuer string, options Options) (http.Handler, error) {
 	page := &signIn{storage: s, callback: op.AuthCallbackURL(provider)}
 	mux.HandleFunc("GET "+signInPath, page.show)
 	mux.Handle("POST "+signInPath, intercept.Handler(http.HandlerFunc(page.check)))
+	mux.HandleFunc("GET "+devicePath, page.showDevice)
+	mux.HandleFunc("POST "+devicePath, page.checkDevice)
 	mux.Handle("/", provider)
 	return mux, nil
 }

@@ -27,9 +27,9 @@ type KeyPair struct {
 	chain [][]byte
 }
 
-// PairOf is a certificate that somebody else signed, with its key.
-func PairOf(leaf *x509.Certificate, key crypto.Signer) *KeyPair {
-	return &KeyPair{Certificate: leaf, Key: key, chain: [][]byte{leaf.Raw}}
+// PairOf is a certificate that somebody else signed, with its key and the certificates between it and its root.
+func PairOf(leaf *x509.Certificate, key crypto.Signer, intermediates ...[]byte) *KeyPair {
+	return &KeyPair{Certificate: leaf, Key: key, chain: append([][]byte{leaf.Raw}, intermediates...)}
 }
 
 // Files are the names of the two files of a key pair.

@@ -40,6 +40,9 @@ type Record struct {
 	credential *authn.Credential
 }
 
+// CredentialID is how logs and revocations name the token of that id.
+func CredentialID(id string) string { return "BOOTSTRAP=" + id }
+
 // Credential is what whoever presents the token comes in with; nil if it is refused.
 func (r *Record) Credential() *authn.Credential {
 	if r.problem != nil {
@@ -87,7 +90,7 @@ func FromSecret(s *corev1.Secret) *Record {
 func newRecord(id string, digest [sha256.Size]byte, groups []string) *Record {
 	return &Record{id: strings.Clone(id), digest: digest, credential: &authn.Credential{
 		// The id is public: it stands in the clear in Secrets' names and users' names.
-		ID:        identity.CredentialID{Value: "BOOTSTRAP=" + id},
+		ID:        identity.CredentialID{Value: CredentialID(id)},
 		Mechanism: identity.BootstrapToken,
 		Identity:  identity.Identity{Username: identity.BootstrapPrefix + id, Groups: groups},
 	}}

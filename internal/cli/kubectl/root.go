@@ -9,7 +9,8 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 )
 
-const rootLong = `Ask an Ostiary gate, or any Kubernetes API server, who you are and how it is doing; shut credentials and people out.
+const rootLong = `Sign in at an Ostiary gate; ask it, or any Kubernetes API server, who you are and how it is doing; shut credentials and people
+out, and issue them.
 
 The server and the credential are those of the current kubeconfig context; the flags are kubectl's own.
 
@@ -48,18 +49,24 @@ func newRoot(streams genericiooptions.IOStreams) *cobra.Command {
 	root.SetErr(streams.ErrOut)
 	flags.AddFlags(root.PersistentFlags())
 	root.AddCommand(
+		newAgent(streams),
 		newAudit(flags, streams),
 		newCan(flags, streams),
+		newCredential(streams),
 		newDescribe(flags, streams),
 		newExplain(flags, streams),
 		newGet(flags, streams),
 		newInventory(flags, streams),
+		newIssue(flags, streams),
 		newImport(flags, streams),
 		newLift(flags, streams),
+		newLogin(flags, streams),
+		newLogout(flags, streams),
 		newReview(flags, streams),
 		newRevoke(flags, streams),
 		newSnapshot(flags, streams),
 		newStatus(flags, streams),
+		newToken(flags, streams),
 		newUnlock(flags, streams),
 		newVersion(flags, streams),
 		newWhoAmI(flags, streams),

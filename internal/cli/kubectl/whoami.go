@@ -20,7 +20,8 @@ import (
 const whoAmILong = `Show for whom the server of the current context takes you.
 
 User name, UID, groups and extra are what the API server itself says (SelfSubjectReview), so they hold for what it will
-let you do. Behind an Ostiary gate the mechanism and the credential that proved it are shown as well.
+let you do. Behind an Ostiary gate the mechanism, the credential that proved it and its end are shown as well, and the session
+that it belongs to.
 
 With --output name, the user name alone is printed.`
 
@@ -35,6 +36,8 @@ type whoAmI struct {
 	User authenticationv1.UserInfo `json:"user"`
 	// CredentialID is what the API server, or else the gate, says.
 	CredentialID string `json:"credentialID,omitempty"`
+	// Session is the sign-in that the credential belongs to; empty for credentials of other origin.
+	Session string `json:"session,omitempty"`
 	// Gate is nil where the server is no Ostiary gate, or would not say.
 	Gate *adminapi.GateStatus `json:"gate,omitempty"`
 
@@ -87,6 +90,13 @@ func askWhoAmI(ctx context.Context, server *server) (*whoAmI, error) {
 	} else {
 		err = nil
 	}
+	if gate != nil {
+		// Gates that sign nobody in do not answer this, and nothing is missing then.
+		var caller adminapi.WhoAmI
+		if server.get(ctx, adminapi.WhoAmIPath, nil, &caller, adminapi.WhoAmIKind) == nil {
+			result.Session = caller.Session
+		}
+	}
 	if ids := user.Extra[identity.ExtraCredentialID]; len(ids) > 0 {
 		result.CredentialID = ids[0]
 	} else if gate != nil && gate.Caller.Username == user.Username {
@@ -125,6 +135,9 @@ func (w *whoAmI) rows() []row {
 		rows = append(rows, row{"Authenticated as", caller.Username})
 	}
 	rows = append(rows, row{"Mechanism", caller.Mechanism})
+	if w.Session != "" {
+		rows = append(rows, row{"Session", w.Session})
+	}
 	if !caller.CredentialNotAfter.IsZero() {
 		rows = append(rows, row{"Credential ends", until(caller.CredentialNotAfter, w.now)})
 	}

@@ -1,0 +1,113 @@
+package kubectl
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"k8s.io/cli-runtime/pkg/genericclioptions"
+	"k8s.io/cli-runtime/pkg/genericiooptions"
+
+	"github.com/ostiary/ostiary/internal/adminapi"
+	"github.com/ostiary/ostiary/internal/signin/agent"
+)
+
+const logoutLong = `End your session at a gate. The gate shuts its certificates out at every replica, open streams included, before this returns; the
+agent forgets the key and the provider's refresh token.
+
+The gate is that of --server or of the current context; --all ends the sessions at all gates. The kubeconfig's contexts stay, and
+ask you to sign in when they are used again.
+
+Where the gate does not answer, nothing is given out any more on this machine, and the agent tells the gate again until the
+certificate ends by itself. --local does not tell the gate at all.
+
+Exit codes: 0 signed out, or nobody was signed in; 1 wrong use; 4 signed out here, and a gate could not be told.`
+
+// logoutKind is the kind of the result.
+const logoutKind = "SignedOut"
+
+func newLogout(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
+	var all, local bool
+	command := &cobra.Command{Use: "logout", Short: "End your session at a gate", Long: logoutLong, Args: cobra.NoArgs}
+	command.Flags().BoolVar(&all, "all", false, "End the sessions at all gates.")
+	command.Flags().BoolVar(&local, "local", false, "Forget the sessions here, and do not tell the gates.")
+	output := addOutputFlag(command)
+	command.RunE = func(command *cobra.Command, _ []string) error {
+		result := &signedOut{TypeMeta: adminapi.TypeOf(logoutKind), Sessions: []agent.Left{}, now: time.Now()}
+		gate := ""
+		if !all {
+			at, err := gateOf(flags)
+			if err != nil {
+				return err
+			}
+			gate = at.address.URL
+		}
+		keeper, err := agent.Dial(command.Context())
+		switch {
+		case errors.Is(err, agent.ErrNoAgent):
+			return output.print(streams.Out, result)
+		case err != nil:
+			return explainSignIn(err)
+		}
+		defer keeper.Close()
+		var names []string
+		if !all {
+			infos, err := keeper.List(command.Context())
+			if err != nil {
+				return explainSignIn(err)
+			}
+			for _, info := range infos {
+				if info.Gate == gate {
+					names = append(names, info.Name)
+				}
+			}
+		}
+		if result.Sessions, err = keeper.Leave(command.Context(), names, all, local); err != nil {
+			return explainSignIn(err)
+		}
+		if err := output.print(streams.Out, result); err != nil {
+			return err
+		}
+		for _, left := range result.Sessions {
+			if left.Problem != "" {
+				return exitWith(ExitUnreachable, "signed out here; the gate %s could not be told, is told again, and takes the certificate until %s at the latest: %s",
+					left.Gate, left.Until.UTC().Format(time.RFC3339), left.Problem)
+			}
+		}
+		return nil
+	}
+	return command
+}
+
+// signedOut is what logout did.
+type signedOut struct {
+	adminapi.TypeMeta `json:",inline"`
+
+	Sessions []agent.Left `json:"sessions"`
+
+	now time.Time
+}
+
+func (s *signedOut) names() []string {
+	var names []string
+	for _, left := range s.Sessions {
+		names = append(names, left.Session)
+	}
+	return names
+}
+
+func (s *signedOut) table() [][]string {
+	table := [][]string{{"GATE", "USERNAME", "SESSION", "ENDED AT THE GATE"}}
+	for _, left := range s.Sessions {
+		told := "not told"
+		switch {
+		case left.Told:
+			told = "yes"
+		case left.Problem != "":
+			told = fmt.Sprintf("not yet; by itself %s", until(left.Until, s.now))
+		}
+		table = append(table, []string{left.Gate, left.Username, left.Session, told})
+	}
+	return table
+}

@@ -1,0 +1,42 @@
+//go:build unix
+
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+)
+
+// folderMode lets nobody but the owner in.
+const folderMode = 0o700
+
+// Folder returns the folder of the socket, and makes it where it is not there: ostiary in XDG_RUNTIME_DIR, or ostiary-UID
+// among the system's temporary files. It refuses a folder that another user has made or can enter.
+func Folder() (string, error) {
+	uid := os.Geteuid()
+	folder := filepath.Join(os.TempDir(), "ostiary-"+strconv.Itoa(uid))
+	if runtime := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(runtime) {
+		folder = filepath.Join(runtime, "ostiary")
+	}
+	if err := os.Mkdir(folder, folderMode); err != nil && !errors.Is(err, os.ErrExist) {
+		return "", fmt.Errorf("no folder for the agent's socket; set XDG_RUNTIME_DIR to one of your own: %w", err)
+	}
+	info, err := os.Lstat(folder)
+	if err != nil {
+		return "", fmt.Errorf("no folder for the agent's socket: %w", err)
+	}
+	owner, ok := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.IsDir():
+		return "", fmt.Errorf("%s is no folder: somebody put it there; remove it, or set XDG_RUNTIME_DIR to a folder of your own", folder)
+	case !ok || int64(owner.Uid) != int64(uid):
+		return "", fmt.Errorf("%s belongs to another user; set XDG_RUNTIME_DIR to a folder of your own", folder)
+	case info.Mode().Perm()&^folderMode != 0:
+		return "", fmt.Errorf("%s can be entered by others (mode %#o); give it mode 0700", folder, info.Mode().Perm())
+	}
+	return folder, nil
+}

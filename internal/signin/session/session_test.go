@@ -1,0 +1,112 @@
+package session_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/ostiary/ostiary/internal/adminapi"
+	"github.com/ostiary/ostiary/internal/secret"
+	"github.com/ostiary/ostiary/internal/signin"
+	"github.com/ostiary/ostiary/internal/signin/session"
+	"github.com/ostiary/ostiary/internal/signin/signintest"
+)
+
+func begin(t *testing.T) (*session.Session, *signintest.Gate) {
+	t.Helper()
+	gate := signintest.NewGate(t, nil)
+	s, err := session.BeginPipeline(t.Context(), session.Source{Address: gate.Address, Label: "x"}, secret.New(signintest.PipelineToken))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, gate
+}
+
+func TestCodec(t *testing.T) {
+	t.Parallel()
+	s, _ := begin(t)
+	s.Refresh = secret.New("refresh")
+	data, err := session.Encode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := session.Decode(data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(s, back, cmp.Comparer(secret.String.Equal), cmpopts.EquateApproxTime(0)); diff != "" {
+		t.Error(diff)
+	}
+	for _, broken := range []string{"", "null", `{"key":"` + s.Key.Reveal()[:20], strings.Replace(string(data), "BEGIN PRIVATE", "BEGIN PUBLIC", 1), strings.Replace(string(data), "https://", "http://", 1)} {
+		if _, err := session.Decode([]byte(broken)); err == nil {
+			t.Errorf("%.30q is taken for a session", broken)
+		} else if strings.Contains(err.Error(), "MIG") {
+			t.Errorf("the error shows the key: %v", err)
+		}
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(`{"address":{"url":"https://gate.example"},"key":"-----BEGIN PRIVATE KEY-----\n\n-----END PRIVATE KEY-----\n","notAfter":"2026-01-01T00:00:00Z"}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if s, err := session.Decode(data); err == nil && s.Certificate == "" {
+			t.Error("a session without a certificate")
+		}
+	})
+}
+
+func TestNamesTellSourcesApart(t *testing.T) {
+	t.Parallel()
+	address := signin.Address{URL: "https://gate.example"}
+	seen := map[string]session.Source{}
+	for _, source := range []session.Source{
+		{}, {Address: address}, {Address: address, Provider: &adminapi.SignInProvider{Name: "corp"}}, {Address: address, Provider: &adminapi.SignInProvider{Name: "other"}},
+		{Address: address, TokenFile: "corp"}, {Address: address, Label: "corp"}, {Address: address, Cluster: "corp"},
+		{Address: signin.Address{URL: "https://gate.example", Authorities: "x"}}, {Address: signin.Address{URL: "https://gate.example", ServerName: "x"}},
+	} {
+		if other, taken := seen[source.Name()]; taken {
+			t.Errorf("%+v and %+v have one name", source, other)
+		}
+		seen[source.Name()] = source
+	}
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "token")
+	for content, want := range map[string]string{" a.b.c\n": "a.b.c", "": "", " \n": "", "a b": "", strings.Repeat("x", 1<<17): ""} {
+		if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if token, err := session.ReadToken(file); token.Reveal() != want || (err == nil) != (want != "") {
+			t.Errorf("%.20q: %v", content, err)
+		} else if err != nil && !strings.Contains(err.Error(), file) {
+			t.Errorf("the error does not say where: %v", err)
+		}
+	}
+	if _, err := session.ReadToken(filepath.Join(t.TempDir(), "none")); err == nil {
+		t.Error("a file that is not there")
+	}
+}
+
+func TestEnd(t *testing.T) {
+	t.Parallel()
+	s, gate := begin(t)
+	if s.Renewable() {
+		t.Error("a token that was given once renews nothing")
+	}
+	if err := s.Renew(t.Context()); err == nil {
+		t.Error("renewed")
+	}
+	if !s.Holds(time.Now()) {
+		t.Error("a failed renewal took the certificate away")
+	}
+	if err := s.End(t.Context()); err != nil || len(gate.Open()) != 0 {
+		t.Error(err, gate.Open())
+	}
+}
