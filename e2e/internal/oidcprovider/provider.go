@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -63,10 +64,12 @@ type Provider struct {
 	// CA is the PEM of what signed its certificate.
 	CA []byte
 
-	storage   *storage
 	authority *pki.Authority
-	server    *http.Server
-	done      chan struct{}
+	storage   *storage
+	// interrupted says that the provider answers nothing.
+	interrupted atomic.Bool
+	server      *http.Server
+	done        chan struct{}
 }
 
 // Start starts a provider. Whoever calls it must call Stop.
@@ -117,14 +120,21 @@ func newProvider(ctx context.Context, options Options) (*Provider, net.Listener,
 	if err != nil {
 		return nil, nil, errors.Join(err, listener.Close())
 	}
-	p.server = &http.Server{Handler: handler, ReadHeaderTimeout: readHeaderTimeout}
+	interruptible := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.interrupted.Load() {
+			http.Error(w, "interrupted", http.StatusServiceUnavailable)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+	p.server = &http.Server{Handler: interruptible, ReadHeaderTimeout: readHeaderTimeout}
 	return p, tls.NewListener(listener, &tls.Config{
 		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{pair.TLS()}, NextProtos: []string{"http/1.1"},
 	}), nil
 }
 
 func newHandler(issuer string, s *storage) (http.Handler, error) {
-	config := &op.Config{CodeMethodS256: true, CryptoKeyId: "e2e"}
+	config := &op.Config{CodeMethodS256: true, CryptoKeyId: "e2e", GrantTypeRefreshToken: true, DeviceAuthorization: deviceConfig()}
 	// Reading random bytes does not fail.
 	_, _ = rand.Read(config.CryptoKey[:])
 	provider, err := op.NewProvider(config, s, op.StaticIssuer(issuer))
@@ -136,6 +146,8 @@ func newHandler(issuer string, s *storage) (http.Handler, error) {
 	page := &signIn{storage: s, callback: op.AuthCallbackURL(provider)}
 	mux.HandleFunc("GET "+signInPath, page.show)
 	mux.Handle("POST "+signInPath, intercept.Handler(http.HandlerFunc(page.check)))
+	mux.HandleFunc("GET "+devicePath, page.showDevice)
+	mux.HandleFunc("POST "+devicePath, page.checkDevice)
 	mux.Handle("/", provider)
 	return mux, nil
 }

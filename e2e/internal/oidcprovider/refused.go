@@ -2,37 +2,15 @@ package oidcprovider
 
 import (
 	"context"
-	"time"
 
 	"github.com/go-jose/go-jose/v4"
 	"github.com/zitadel/oidc/v3/pkg/oidc"
-	"github.com/zitadel/oidc/v3/pkg/op"
 )
 
 // The methods below belong to grants and endpoints that this provider does not offer. Each refuses.
 
-// CreateAccessAndRefreshTokens refuses: there are no refresh tokens.
-func (s *storage) CreateAccessAndRefreshTokens(context.Context, op.TokenRequest, string) (string, string, time.Time, error) {
-	return "", "", time.Time{}, errNotOffered
-}
-
-// TokenRequestByRefreshToken refuses: there are no refresh tokens.
-func (s *storage) TokenRequestByRefreshToken(context.Context, string) (op.RefreshTokenRequest, error) {
-	return nil, op.ErrInvalidRefreshToken
-}
-
-// GetRefreshTokenInfo refuses: there are no refresh tokens.
-func (s *storage) GetRefreshTokenInfo(context.Context, string, string) (string, string, error) {
-	return "", "", op.ErrInvalidRefreshToken
-}
-
 // TerminateSession refuses: there are no sessions.
 func (s *storage) TerminateSession(context.Context, string, string) error { return errNotOffered }
-
-// RevokeToken refuses: nothing would look at it.
-func (s *storage) RevokeToken(context.Context, string, string, string) *oidc.Error {
-	return oidc.ErrInvalidRequest().WithDescription("not offered by this provider")
-}
 
 // AuthorizeClientIDSecret refuses: the client has no secret.
 func (s *storage) AuthorizeClientIDSecret(context.Context, string, string) error {

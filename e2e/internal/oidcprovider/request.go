@@ -101,8 +101,8 @@ func (c *client) ResponseTypes() []oidc.ResponseType {
 	return []oidc.ResponseType{oidc.ResponseTypeCode}
 }
 
-// GrantTypes is the code only.
-func (c *client) GrantTypes() []oidc.GrantType { return []oidc.GrantType{oidc.GrantTypeCode} }
+// GrantTypes is codes of both kinds, and refreshes.
+func (c *client) GrantTypes() []oidc.GrantType { return grantTypes() }
 
 // LoginURL is the sign-in page.
 func (c *client) LoginURL(id string) string {

@@ -18,7 +18,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/pki"
 )
 
-// errNotOffered is the answer to everything but the authorization code flow with ID tokens.
+// errNotOffered is the answer to everything but the flows by authorization code and device code, and refreshes.
 var errNotOffered = errors.New("not offered by this provider")
 
 // accessTokenLifetime is short: nobody here uses access tokens.
@@ -37,6 +37,11 @@ type storage struct {
 	mu       sync.Mutex
 	requests map[string]*authRequest // by id
 	codes    map[string]string       // code to id
+	refresh  map[string]*refreshRequest
+	devices  map[string]*deviceRequest // by user code
+	disabled map[string]bool
+	// refreshes is how many refresh tokens were used.
+	refreshes int
 }
 
 func newStorage(options Options) (*storage, error) {
@@ -59,6 +64,9 @@ func newStorage(options Options) (*storage, error) {
 		sids:     options.SessionIDs,
 		requests: map[string]*authRequest{},
 		codes:    map[string]string{},
+		refresh:  map[string]*refreshRequest{},
+		devices:  map[string]*deviceRequest{},
+		disabled: map[string]bool{},
 	}
 	for _, user := range options.Users {
 		s.users[user.Name] = user
@@ -74,8 +82,7 @@ func (s *storage) signIn(id, name, password string) error {
 	if !ok {
 		return errors.New("this sign-in is not known, or was completed before")
 	}
-	user, ok := s.users[name]
-	if !ok || user.Password == "" || user.Password != password {
+	if !s.passes(name, password) {
 		return errors.New("wrong user name or password")
 	}
 	// The provider reads the old value without the lock.
@@ -83,6 +90,12 @@ func (s *storage) signIn(id, name, password string) error {
 	done.subject, done.at = name, time.Now()
 	s.requests[id] = &done
 	return nil
+}
+
+// passes reports whether a password is a user's who may sign in. The lock is held.
+func (s *storage) passes(name, password string) bool {
+	user, ok := s.users[name]
+	return ok && user.Password != "" && user.Password == password && !s.disabled[name]
 }
 
 // CreateAuthRequest remembers a sign-in that starts.

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -282,8 +281,9 @@ func (s *server) requestToken(ctx context.Context, namespace, name string, audie
 	path := "/api/v1/namespaces/" + url.PathEscape(namespace) + "/serviceaccounts/" + url.PathEscape(name) + "/token"
 	said, err := s.client.RESTClient().Post().AbsPath(path).SetHeader("Content-Type", "application/json").Body(body).MaxRetries(0).DoRaw(ctx)
 	if err != nil {
-		if status, ok := errors.AsType[*apierrors.StatusError](err); ok && status.Status().Code != http.StatusUnauthorized {
-			return nil, exitWith(ExitFailed, "%s: %s", s.url, printable(status.Status().Message))
+		var status metav1.Status
+		if !apierrors.IsUnauthorized(err) && json.Unmarshal(said, &status) == nil && status.Kind == "Status" && status.Message != "" {
+			return nil, exitWith(ExitFailed, "%s: %s", s.url, printable(status.Message))
 		}
 		return nil, s.explain(err)
 	}

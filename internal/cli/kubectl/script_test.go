@@ -56,6 +56,9 @@ func TestScripts(t *testing.T) {
 			env.Setenv("KUBECONFIG", kubeconfig)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SERVER", server.URL)
+			if err := writeMachine(env.WorkDir, server); err != nil {
+				return err
+			}
 			return clientcmd.WriteToFile(newKubeconfig(server, stranger.URL), kubeconfig)
 		},
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits},
@@ -153,6 +156,11 @@ func answers(t *testing.T) http.Handler {
 	gate("hostile", true, adminapi.Caller{Username: "eve", Mechanism: "\x1b]0;owned\a"})
 
 	serveLedger(t, mux)
+	issuing(mux, "/gate")
+	for _, path := range []string{adminapi.IssuePath, adminapi.RotatePath} {
+		mux.HandleFunc("POST /rbac"+path, sends(http.StatusForbidden, failure(http.StatusForbidden, metav1.StatusReasonForbidden)))
+	}
+	mux.HandleFunc("GET /gate"+adminapi.WhoAmIPath, sends(http.StatusOK, adminapi.WhoAmI{TypeMeta: adminapi.TypeOf(adminapi.WhoAmIKind), Username: "alice", Session: "s-1"}))
 	lockouts(mux, "/gate")
 	mux.HandleFunc("GET /rbac"+adminapi.LockoutsPath, sends(http.StatusForbidden, failure(http.StatusForbidden, metav1.StatusReasonForbidden)))
 	mux.HandleFunc("GET /hostile"+adminapi.LockoutsPath, sends(http.StatusOK, adminapi.LockoutList{

@@ -1,0 +1,173 @@
+package login_test
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/ostiary/ostiary/e2e/internal/binaries"
+)
+
+// whoAmI is what kubectl auth whoami says.
+func (p *person) whoAmI(cluster string) string {
+	p.t.Helper()
+	return p.kubectl(cluster, "auth", "whoami", "-o", "jsonpath={.status.userInfo.username} {.status.userInfo.groups}")
+}
+
+// TestBrowser signs in on the provider's own page in a browser, once, and works in both clusters; and then looks for what should
+// be nowhere.
+func TestBrowser(t *testing.T) {
+	p := settle(t, open(t, nil))
+	out := p.signIn()
+	for _, want := range []string{"jane", "[platform", "prod@", "test@"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("login does not say %q:\n%s", want, out)
+		}
+	}
+	for _, cluster := range []string{"prod", "test"} {
+		if got := p.whoAmI(cluster); !strings.HasPrefix(got, "jane ") || !strings.Contains(got, "platform") {
+			t.Errorf("%s: %s", cluster, got)
+		}
+		p.kubectl(cluster, "create", "configmap", "of-"+cluster+"-"+filepath.Base(p.home))
+	}
+	if out := p.kubectl("test", "get", "configmaps"); !strings.Contains(out, "of-test") || strings.Contains(out, "of-prod") {
+		t.Errorf("the contexts do not name two clusters:\n%s", out)
+	}
+	var who struct {
+		CredentialID string `json:"credentialID"`
+		Session      string `json:"session"`
+		Gate         struct {
+			Caller struct {
+				Mechanism string `json:"mechanism"`
+			} `json:"caller"`
+		} `json:"gate"`
+	}
+	if err := json.Unmarshal([]byte(p.must(binaries.Kubectl, "ostiary", "whoami", "--context", p.contextOf("prod"), "-o", "json")), &who); err != nil {
+		t.Fatal(err)
+	}
+	if who.CredentialID == "" || who.Gate.Caller.Mechanism == "" {
+		t.Errorf("whoami: %+v", who)
+	}
+	t.Logf("whoami: %+v", who)
+	p.searchForSecrets(p.handed("prod"))
+}
+
+// TestDevicePage signs in by a code that is typed in on the provider's page.
+func TestDevicePage(t *testing.T) {
+	p := settle(t, open(t, nil))
+	p.login(func(text *said) {
+		code := text.wait(t, `type in the code\s+(\S+)`)
+		p.browse(text.wait(t, `(https://\S+/device)\s`), code, "The machine is let in")
+	}, "--flow", "device")
+	if got := p.whoAmI("prod"); !strings.HasPrefix(got, "jane ") {
+		t.Error(got)
+	}
+}
+
+// plugin is how kubectl calls the exec plugin in a cluster: its arguments, and a variable of its environment.
+func (p *person) plugin(cluster string) (args []string, info string) {
+	p.t.Helper()
+	config, err := clientcmd.LoadFromFile(p.kubeconfig())
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	entry := config.Contexts[p.contextOf(cluster)]
+	plugin := config.AuthInfos[entry.AuthInfo].Exec
+	if plugin.Command != "kubectl-ostiary" {
+		p.t.Errorf("the plugin is called as %q although it is on the PATH", plugin.Command)
+	}
+	said, err := json.Marshal(map[string]any{"apiVersion": "client.authentication.k8s.io/v1", "kind": "ExecCredential", "spec": map[string]any{
+		"interactive": false,
+		"cluster":     map[string]any{"server": config.Clusters[entry.Cluster].Server, "certificate-authority-data": config.Clusters[entry.Cluster].CertificateAuthorityData},
+	}})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return plugin.Args, "KUBERNETES_EXEC_INFO=" + string(said)
+}
+
+// handed is what the exec plugin hands to kubectl in a cluster: the certificate and the key, in PEM.
+func (p *person) handed(cluster string) [2]string {
+	p.t.Helper()
+	args, info := p.plugin(cluster)
+	command := p.command(p.t.Context(), binaries.KubectlOstiary, args...)
+	command.Env = append(command.Env, info)
+	out, err := command.Output()
+	if err != nil {
+		p.t.Fatalf("%v\n%s", err, out)
+	}
+	var credential struct {
+		Status struct {
+			Certificate string `json:"clientCertificateData"`
+			Key         string `json:"clientKeyData"`
+		} `json:"status"`
+	}
+	if err := json.Unmarshal(out, &credential); err != nil || credential.Status.Key == "" {
+		p.t.Fatalf("%v\n%s", err, out)
+	}
+	return [2]string{credential.Status.Certificate, credential.Status.Key}
+}
+
+// searchForSecrets looks for the key and the provider's refresh tokens in the whole home, in the runtime directory, in what kubectl
+// and the agent wrote, and in the environment and the arguments of every process.
+func (p *person) searchForSecrets(handed [2]string) {
+	p.t.Helper()
+	key := strings.Split(strings.TrimSpace(handed[1]), "\n")
+	secrets := append(p.at.provider.RefreshTokens(), key[1:len(key)-1]...)
+	if len(secrets) < 3 {
+		p.t.Fatalf("too few secrets to look for: %d", len(secrets))
+	}
+	look := func(where string, data []byte) {
+		for _, secret := range secrets {
+			if strings.Contains(string(data), secret) {
+				p.t.Errorf("a secret is in %s", where)
+			}
+		}
+		if strings.Contains(string(data), "PRIVATE KEY-----") {
+			p.t.Errorf("a private key is in %s", where)
+		}
+	}
+	files := 0
+	for _, folder := range []string{p.home, p.runtime} {
+		if err := filepath.WalkDir(folder, func(path string, entry os.DirEntry, err error) error {
+			if err != nil || !entry.Type().IsRegular() {
+				return err
+			}
+			data, err := os.ReadFile(path) //nolint:gosec // the test's own folders
+			files++
+			look(path, data)
+			return err
+		}); err != nil {
+			p.t.Fatal(err)
+		}
+	}
+	processes, agents := 0, 0
+	for _, pattern := range []string{"/proc/[0-9]*/environ", "/proc/[0-9]*/cmdline"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		for _, file := range found {
+			if strings.HasPrefix(file, "/proc/self") {
+				continue
+			}
+			data, err := os.ReadFile(file) //nolint:gosec // of the kernel
+			if err != nil {
+				continue // it has ended, or is another user's
+			}
+			processes++
+			if strings.HasSuffix(strings.TrimRight(string(data), "\x00"), "kubectl-ostiary\x00agent") {
+				agents++
+			}
+			look(file, data)
+		}
+	}
+	p.t.Logf("searched %d files and %d process entries for %d secrets", files, processes, len(secrets))
+	if files < 2 || agents == 0 {
+		p.t.Errorf("the search saw %d files and %d agents: it would find nothing", files, agents)
+	}
+}
