@@ -16,6 +16,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -25,7 +26,9 @@ import (
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
@@ -37,6 +40,9 @@ import (
 
 const (
 	jane, joe   = "jane", "joe"
+	mover       = "mover" // whose groups change
+	robot       = "robot"
+	robotUser   = "system:serviceaccount:default:" + robot
 	password    = "correct horse battery staple"
 	guard       = "guard"
 	accountName = "ostiary-account"
@@ -67,8 +73,8 @@ func runAll(m *testing.M) (status int, err error) {
 	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)...); err != nil {
 		return 1, err
 	}
-	if shared.provider, err = oidcprovider.Start(ctx, oidcprovider.Options{Users: []oidcprovider.User{
-		{Name: jane, Password: password, Groups: []string{"platform"}}, {Name: joe, Password: password},
+	if shared.provider, err = oidcprovider.Start(ctx, oidcprovider.Options{SessionIDs: true, Users: []oidcprovider.User{
+		{Name: jane, Password: password, Groups: []string{"platform"}}, {Name: joe, Password: password}, {Name: mover, Password: password, Groups: []string{"one"}},
 	}}); err != nil {
 		return 1, err
 	}
@@ -96,6 +102,14 @@ func prepare(ctx context.Context) error {
 	if err := plane.Bind(ctx, accountName+"-keys", "system:service-account-issuer-discovery", account); err != nil {
 		return err
 	}
+	if err := plane.Grant(ctx, "e2e-readers", []rbacv1.PolicyRule{
+		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "list", "watch"}},
+	}, controlplane.User(jane), controlplane.User(joe), controlplane.User(robotUser), controlplane.User("builder")); err != nil {
+		return err
+	}
+	if _, err := plane.Admin.CoreV1().ServiceAccounts("default").Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: robot}}, metav1.CreateOptions{}); err != nil {
+		return err
+	}
 	if err := plane.Grant(ctx, "e2e-guard", []rbacv1.PolicyRule{
 		{APIGroups: []string{"ostiary.dev"}, Resources: []string{"*"}, Verbs: []string{"*"}},
 	}, controlplane.User(guard)); err != nil {
@@ -113,6 +127,7 @@ func prepare(ctx context.Context) error {
 type house struct {
 	*gate.Gate
 	guard kubectl.Command
+	admin *pki.KeyPair // the guard's
 }
 
 // open starts a gate. change changes its configuration before that.
@@ -143,8 +158,10 @@ func open(t *testing.T, change func(gate.Object)) *house {
 	must(err)
 	cluster["access"] = gate.Object{"kubeconfig": shared.account}
 	cluster["serviceAccounts"] = gate.Object{"issuers": []string{controlplane.Issuer}, "keysFromCluster": true}
+	second := maps.Clone(cluster) // the same API server under another name: people are the same there, ServiceAccounts need not be
+	second["name"] = "second"
 	config := gate.Object{
-		"clusters": []any{cluster},
+		"clusters": []any{cluster, second},
 		"ledger":   gate.Object{"embedded": gate.Object{"directory": filepath.Join(dir, "ledger")}},
 		"issuer":   gate.Object{"rootFile": root},
 		"signIn": gate.Object{"providers": []any{gate.Object{
@@ -169,6 +186,7 @@ func open(t *testing.T, change func(gate.Object)) *house {
 	})
 	admin, err := users.Issue(pki.Client(guard))
 	must(err)
+	h.admin = admin
 	h.guard = h.as(t, h.Access().WithCertificate(admin))
 	return h
 }
@@ -230,13 +248,19 @@ func newKey(t *testing.T) *key {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return &key{private, requestFor(t, private)}
+}
+
+// requestFor asks for a certificate for a key, in a name that nobody must get by that.
+func requestFor(t *testing.T, private *ecdsa.PrivateKey) []byte {
+	t.Helper()
 	csr, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{
 		Subject: pkix.Name{CommonName: "system:admin", Organization: []string{"system:masters"}},
 	}, private)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &key{private, csr}
+	return csr
 }
 
 // The paths and names on the wire, as they are documented: this is a client that shares no code with the gate.

@@ -48,6 +48,14 @@ func (r *Record) event(e *event) {
 		r.Until = e.At
 	}
 	r.Events++
+	if minute := e.At.Unix() / int64(time.Minute/time.Second); len(r.minutes) < maxMinutes {
+		if r.minutes == nil {
+			r.minutes = map[int64]struct{}{}
+		}
+		r.minutes[minute] = struct{}{}
+	} else {
+		r.Overflow = true
+	}
 	if e.Status != nil && e.Status.Code == http.StatusUnauthorized {
 		r.failure(e)
 		return

@@ -2,6 +2,7 @@ package auditlog
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 )
@@ -22,6 +23,8 @@ const (
 	// maxWords is how many of them are kept once only.
 	maxWord  = 512
 	maxWords = 1_000_000
+	// maxMinutes is how many minutes with events are told apart: two years.
+	maxMinutes = 2 * 365 * 24 * 60
 )
 
 // Record is what audit logs told. The zero value is a record of nothing; Read fills it. It is not safe for concurrent use
@@ -43,6 +46,7 @@ type Record struct {
 	requests map[string]*request // certificate requests by name
 	failures map[string]*Failure
 	words    map[string]string
+	minutes  map[int64]struct{} // those of which there is an event
 }
 
 type useKey struct{ id, user, secret string }
@@ -129,6 +133,17 @@ type Failure struct {
 	Attempted   string
 	First, Last time.Time
 	Count       int
+}
+
+// LongestGap is the longest time without any event, to the minute. API servers that are up write something in every
+// minute, so that a longer one is a hole in the log, or a time in which the API server was down.
+func (r *Record) LongestGap() time.Duration {
+	minutes := slices.Sorted(maps.Keys(r.minutes))
+	longest := int64(0)
+	for i := 1; i < len(minutes); i++ {
+		longest = max(longest, minutes[i]-minutes[i-1]-1)
+	}
+	return time.Duration(longest) * time.Minute
 }
 
 // Uses are all uses, by their first moment.

@@ -28,6 +28,16 @@ type Issuer struct {
 	// User and group names starting with "system:" that may be given to machines. A trailing "*" stands for any ending. What
 	// people and pipelines carry is settled by the mechanism that they signed in with.
 	AllowedSystemNames []string `json:"allowedSystemNames,omitempty"`
+	// Static tokens that the issuer makes.
+	StaticTokens IssuedTokens `json:"staticTokens,omitzero"`
+}
+
+// IssuedTokens are static tokens that the issuer makes: strong, shown once, and kept as a keyed digest.
+type IssuedTokens struct {
+	// Longest lifetime, and that of a token for which none is asked, 1m to 8760h. Default 2160h (90 days).
+	MaxLifetime Duration `json:"maxLifetime,omitzero" jsonschema:"default=2160h"`
+	// How long a token lives on after its owner rotated it (G-14), 1s to 168h. Default 1h.
+	RotationGrace Duration `json:"rotationGrace,omitzero" jsonschema:"default=1h"`
 }
 
 // SignIn is how people and pipelines exchange a token that the first of the mechanisms jwt and tokenRequest accepts for a credential
@@ -81,12 +91,19 @@ const (
 	defaultPipelineLifetime = 15 * time.Minute
 	minIssuedLifetime       = time.Minute
 	maxPeopleSession        = 30 * 24 * time.Hour
+	defaultTokenLifetime    = 90 * 24 * time.Hour
+	maxTokenLifetime        = 365 * 24 * time.Hour
+	defaultRotationGrace    = time.Hour
+	minRotationGrace        = time.Second
+	maxRotationGrace        = 7 * 24 * time.Hour
 )
 
 // CheckedIssuer is Ostiary's own certificate authority.
 type CheckedIssuer struct {
 	Root        *issuer.Root
 	MaxLifetime time.Duration
+	// TokenLifetime is the longest of a static token, and RotationGrace how long one lives on that was rotated.
+	TokenLifetime, RotationGrace time.Duration
 	CheckedPolicy
 	Digest Digest
 }
@@ -105,7 +122,11 @@ type CheckedProvider struct {
 	Authorities *Bundle
 }
 
-func (i *Issuer) setDefaults() { setDefault(&i.MaxLifetime, Duration(defaultIssuedLifetime)) }
+func (i *Issuer) setDefaults() {
+	setDefault(&i.MaxLifetime, Duration(defaultIssuedLifetime))
+	setDefault(&i.StaticTokens.MaxLifetime, Duration(defaultTokenLifetime))
+	setDefault(&i.StaticTokens.RotationGrace, Duration(defaultRotationGrace))
+}
 
 func (s *SignIn) setDefaults() {
 	setDefault(&s.People.Lifetime, Duration(defaultPeopleLifetime))
@@ -135,7 +156,11 @@ func (c *checker) issuer(p *field.Path, written *Issuer, checked *Checked) *Chec
 	full := *written
 	full.setDefaults()
 	c.durationInRange(p.Child("maxLifetime"), written.MaxLifetime, minIssuedLifetime, issuer.HardCap)
+	tokens := p.Child("staticTokens")
+	c.durationInRange(tokens.Child("maxLifetime"), written.StaticTokens.MaxLifetime, minIssuedLifetime, maxTokenLifetime)
+	c.durationInRange(tokens.Child("rotationGrace"), written.StaticTokens.RotationGrace, minRotationGrace, maxRotationGrace)
 	made := &CheckedIssuer{
+		TokenLifetime: time.Duration(full.StaticTokens.MaxLifetime), RotationGrace: time.Duration(full.StaticTokens.RotationGrace),
 		MaxLifetime:   time.Duration(full.MaxLifetime),
 		CheckedPolicy: c.policy(p, MechanismPolicy{AllowedNetworks: written.AllowedNetworks, AllowedSystemNames: written.AllowedSystemNames}),
 	}

@@ -56,6 +56,8 @@ type APIServer struct {
 	OIDCCAs          []Certificate `json:"oidcCAs,omitempty"`
 	// FrontProxy is the certificate of --proxy-client-cert-file; nil likewise.
 	FrontProxy *Certificate `json:"frontProxy,omitempty"`
+	// Encryption is the file of --encryption-provider-config; nil likewise.
+	Encryption *Encryption `json:"encryption,omitempty"`
 	// TokenKeys describe the keys of --service-account-key-file.
 	TokenKeys []PublicKey `json:"tokenKeys,omitempty"`
 }
@@ -137,10 +139,11 @@ type Issuer struct {
 	URL          string   `json:"url"`
 	DiscoveryURL string   `json:"discoveryURL,omitempty"`
 	Audiences    []string `json:"audiences,omitempty"`
-	// OwnCA says whether a CA of its own is trusted for it, rather than the host's.
-	OwnCA    bool    `json:"ownCA,omitempty"`
-	Username Mapping `json:"username"`
-	Groups   Mapping `json:"groups,omitzero"`
+	// OwnCA says whether a CA of its own is trusted for it, rather than the host's; CAs are those of the file.
+	OwnCA    bool          `json:"ownCA,omitempty"`
+	CAs      []Certificate `json:"cas,omitempty"`
+	Username Mapping       `json:"username"`
+	Groups   Mapping       `json:"groups,omitzero"`
 	// RequiredClaims are claims that must have a given value; ClaimRules and UserRules are CEL expressions.
 	RequiredClaims map[string]string `json:"requiredClaims,omitempty"`
 	ClaimRules     []string          `json:"claimRules,omitempty"`
@@ -153,6 +156,13 @@ type Mapping struct {
 	// Prefix is what stands before the claim.
 	Prefix     string `json:"prefix,omitempty"`
 	Expression string `json:"expression,omitempty"`
+}
+
+// Encryption is how Secrets are kept at rest. Keys are not part of it.
+type Encryption struct {
+	// Secrets are the providers for Secrets, the one that writes first, for example "kms" or "identity"; empty where the
+	// file has none for them.
+	Secrets []string `json:"secrets,omitempty"`
 }
 
 // AuditPolicy is what matters of an audit policy: the level at which requests for a resource are written down.
@@ -191,6 +201,28 @@ func (p *AuditPolicy) LevelOf(verb, group, resource string) string {
 	}
 	return worst
 }
+
+// LeastLevelOf is the level at which everybody's requests for a resource are logged at least: rules for some users or
+// namespaces only count where they log less.
+func (p *AuditPolicy) LeastLevelOf(verb, group, resource string) string {
+	least := ""
+	for i := range p.Rules {
+		rule := &p.Rules[i]
+		if !rule.matches(verb, group, resource) {
+			continue
+		}
+		if least == "" || auditOrder(rule.Level) < auditOrder(least) {
+			least = rule.Level
+		}
+		if len(rule.Users)+len(rule.Groups)+len(rule.Namespaces) == 0 {
+			return least
+		}
+	}
+	return "None" // whoever no rule is about is not logged
+}
+
+// Logs reports whether a level is at least another.
+func Logs(level, least string) bool { return auditOrder(level) >= auditOrder(least) }
 
 func (r *AuditRule) matches(verb, group, resource string) bool {
 	if len(r.Verbs) > 0 && !slices.Contains(r.Verbs, verb) && !slices.Contains(r.Verbs, "*") {

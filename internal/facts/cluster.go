@@ -20,6 +20,8 @@ type ServiceAccount struct {
 	Created   time.Time `json:"created,omitzero"`
 	// Secrets are the Secrets that it lists: the cleaner of token Secrets looks at no others.
 	Secrets []string `json:"secrets,omitempty"`
+	// NoAutomount says that pods get its token only where they ask for it.
+	NoAutomount bool `json:"noAutomount,omitempty"`
 }
 
 // APIService is one that another server answers.
@@ -56,6 +58,10 @@ type Handshake struct {
 	Offered  string `json:"offered"`
 	Accepted bool   `json:"accepted"`
 	Cipher   string `json:"cipher,omitempty"`
+	// AsksCertificate says that the server asked for a client's certificate, Authorities whose it names: the common names
+	// of their CAs.
+	AsksCertificate bool     `json:"asksCertificate,omitempty"`
+	Authorities     []string `json:"authorities,omitempty"`
 }
 
 // Kubelet is the configuration of one node's kubelet.
@@ -83,10 +89,14 @@ type Usage struct {
 	// From and Until bound what was looked at: nothing is known of other times.
 	From  time.Time `json:"from"`
 	Until time.Time `json:"until"`
-	// Complete says that every request of that time is in it; IssuedIDs, that every token that was issued is, too.
-	Complete  bool          `json:"complete,omitempty"`
-	Observed  []Observation `json:"observed,omitempty"`
-	IssuedIDs []IssuedToken `json:"issuedIDs,omitempty"`
+	// Complete says that the issue of every ServiceAccount's token of that time is among IssuedIDs. Incomplete says why it
+	// does not.
+	Complete   bool   `json:"complete,omitempty"`
+	Incomplete string `json:"incomplete,omitempty"`
+	// LongestGap is the longest time without any event.
+	LongestGap time.Duration `json:"longestGap,omitempty"`
+	Observed   []Observation `json:"observed,omitempty"`
+	IssuedIDs  []IssuedToken `json:"issuedIDs,omitempty"`
 	// Certificates are those whose issue was recorded.
 	Certificates []IssuedCertificate `json:"certificates,omitempty"`
 	// Failures are attempts that were answered with 401.

@@ -156,6 +156,8 @@ type Kubeconfig struct {
 	// CurrentCluster and CurrentUser are those of the current context.
 	CurrentCluster string `json:"currentCluster,omitempty"`
 	CurrentUser    string `json:"currentUser,omitempty"`
+	// Dangling are contexts that name a cluster or a user that is not in the file.
+	Dangling []string `json:"dangling,omitempty"`
 	// Problem says why it could not be understood.
 	Problem string `json:"problem,omitempty"`
 }
@@ -193,6 +195,10 @@ type Exec struct {
 	Command string `json:"command"`
 	// Writable says that others than its owner may change the program; false too where it was not looked at.
 	Writable bool `json:"writable,omitempty"`
+	// Looked says that the program was found and looked at.
+	Looked bool `json:"looked,omitempty"`
+	// Secrets are the names of arguments and variables that hold a secret.
+	Secrets []string `json:"secrets,omitempty"`
 }
 
 // HeldToken is a bearer token in a file. Claims are shown by the token itself and prove nothing.

@@ -28,6 +28,10 @@ type Facts struct {
 	// Sources say, for each source, whether it was read. One that is not named was not looked at.
 	Sources []SourceStatus `json:"sources"`
 
+	// Calls and Bytes are how much API servers were asked for and answered, answers to requests without a credential too.
+	Calls int   `json:"calls,omitempty"`
+	Bytes int64 `json:"bytes,omitempty"`
+
 	// APIServers are all that are known, one for each replica and place it was seen at.
 	APIServers []APIServer `json:"apiServers,omitempty"`
 	// ControllerManagers are those of kube-controller-manager that are known.
@@ -40,6 +44,12 @@ type Facts struct {
 	Probes []Probe `json:"probes,omitempty"`
 	// Handshakes are what TLS handshakes showed.
 	Handshakes []Handshake `json:"handshakes,omitempty"`
+	// WebhookHandshakes are likewise, with the webhooks that are asked about tokens.
+	WebhookHandshakes []Handshake `json:"webhookHandshakes,omitempty"`
+	// Metrics are what API servers count.
+	Metrics []Metrics `json:"metrics,omitempty"`
+	// Gate is the gateway in front; nil where nothing is known of one.
+	Gate *Gate `json:"gate,omitempty"`
 	// ClusterInfo is what anybody learns of join tokens.
 	ClusterInfo *ClusterInfo `json:"clusterInfo,omitempty"`
 	// TokenTrackingSince is the day from which on the use of token Secrets is recorded; zero where it is not.
@@ -63,6 +73,11 @@ type Facts struct {
 	APIServices         []APIService         `json:"apiServices,omitempty"`
 	// MappedPrincipals are the entries of the ConfigMap aws-auth.
 	MappedPrincipals []MappedPrincipal `json:"mappedPrincipals,omitempty"`
+	// Software is what answers for providers and webhooks.
+	Software []Software `json:"software,omitempty"`
+	// PodTokens and ProjectedTokens say which pods have tokens; known where pods were looked at.
+	PodTokens       []PodTokens      `json:"podTokens,omitempty"`
+	ProjectedTokens []ProjectedToken `json:"projectedTokens,omitempty"`
 	// StoredCredentials are credentials found inside ConfigMaps and Secrets.
 	StoredCredentials []StoredCredential `json:"storedCredentials,omitempty"`
 
@@ -78,6 +93,10 @@ type Facts struct {
 	Kubelets []Kubelet `json:"kubelets,omitempty"`
 	// Roster is who belongs to the organisation; nil where none was given.
 	Roster []Person `json:"roster,omitempty"`
+	// NodeFolders are kubeadm's folders that were looked at for kubeconfigs, one for each control plane.
+	NodeFolders []string `json:"nodeFolders,omitempty"`
+	// KeySets are keys of providers that were given.
+	KeySets []KeySet `json:"keySets,omitempty"`
 	// Usage is what was observed of use; nil where nothing was.
 	Usage *Usage `json:"usage,omitempty"`
 }
@@ -130,6 +149,11 @@ const (
 	SourceKubelets          Source = "kubelet configurations"
 	SourceRoster            Source = "roster"
 	SourceUsage             Source = "records of use"
+	SourceMetrics           Source = "metrics"
+	SourceSoftware          Source = "software behind providers and webhooks"
+	SourcePods              Source = "pods"
+	SourceKeySets           Source = "key sets of providers"
+	SourceWebhookHandshake  Source = "TLS handshake with webhooks"
 )
 
 // State says how reading a source went. The zero value is NotAsked.

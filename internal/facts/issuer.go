@@ -26,7 +26,7 @@ func (s *APIServer) flagIssuer() (Issuer, bool) {
 		return Issuer{}, false
 	}
 	issuer := Issuer{
-		URL: url, Audiences: []string{flags.Text("oidc-client-id", "")}, OwnCA: flags.Text("oidc-ca-file", "") != "",
+		URL: url, Audiences: []string{flags.Text("oidc-client-id", "")}, OwnCA: flags.Text("oidc-ca-file", "") != "", CAs: s.OIDCCAs,
 		Username: Mapping{Claim: flags.Text("oidc-username-claim", "sub")},
 		Groups:   Mapping{Claim: flags.Text("oidc-groups-claim", ""), Prefix: flags.Text("oidc-groups-prefix", "")},
 	}

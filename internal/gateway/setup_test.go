@@ -87,6 +87,12 @@ type setup struct {
 
 func newSetup(t *testing.T, api http.Handler, change ...func(*gateway.State)) *setup {
 	t.Helper()
+	return newSetupWithFront(t, api, nil, change...)
+}
+
+// newSetupWithFront is the same with something in front of authentication; nil for nothing.
+func newSetupWithFront(t *testing.T, api http.Handler, front gateway.Front, change ...func(*gateway.State)) *setup {
+	t.Helper()
 	upstream := httptest.NewUnstartedServer(api)
 	upstream.EnableHTTP2 = true
 	upstream.StartTLS()
@@ -116,7 +122,7 @@ func newSetup(t *testing.T, api http.Handler, change ...func(*gateway.State)) *s
 		one(state)
 	}
 	s := &setup{journal: &journal{added: make(chan struct{}, 1)}}
-	s.gate, err = gateway.New(gateway.Config{State: state, Sink: s.journal, Logger: slog.New(slog.DiscardHandler)})
+	s.gate, err = gateway.New(gateway.Config{State: state, Sink: s.journal, Front: front, Logger: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

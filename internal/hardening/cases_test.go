@@ -24,67 +24,6 @@ const person = "kubectl/v1.37.2 (linux/amd64)"
 
 // cases are all, by the ids of the checks.
 func cases() map[string]checkCase {
-	flag := func(name string, values ...string) func(*facts.Facts) {
-		return func(f *facts.Facts) { f.APIServers[0].Flags[name] = values }
-	}
-	both := func(steps ...func(*facts.Facts)) func(*facts.Facts) {
-		return func(f *facts.Facts) {
-			for _, step := range steps {
-				step(f)
-			}
-		}
-	}
-	used := func(o facts.Observation) func(*facts.Facts) { return func(f *facts.Facts) { uses(f, o) } }
-	signed := func(r facts.CertificateRequest) func(*facts.Facts) {
-		return func(f *facts.Facts) { f.CertificateRequests = append(f.CertificateRequests, r) }
-	}
-	token := func(change func(*facts.BootstrapToken)) func(*facts.Facts) {
-		return func(f *facts.Facts) { change(&f.BootstrapTokens[0]) }
-	}
-	static := func(change func(*facts.StaticToken)) func(*facts.Facts) {
-		return both(withTokenFile, func(f *facts.Facts) { change(&f.APIServers[0].StaticTokens.Entries[0]) })
-	}
-	tokenFile := func(change func(*facts.File)) func(*facts.Facts) {
-		return both(withTokenFile, func(f *facts.Facts) { change(&f.APIServers[0].Files[3]) })
-	}
-	webhook := func(change func(*facts.KubeconfigCluster)) func(*facts.Facts) {
-		return both(withWebhook, func(f *facts.Facts) { change(&f.APIServers[0].Webhook.Clusters[0]) })
-	}
-	issuer := func(change func(*facts.Issuer)) func(*facts.Facts) {
-		return func(f *facts.Facts) { change(&f.APIServers[0].Authentication.Issuers[0]) }
-	}
-	section := func(s *facts.AnonymousSection) func(*facts.Facts) {
-		return func(f *facts.Facts) { f.APIServers[0].Authentication.Anonymous = s }
-	}
-	kubeconfig := func(change func(*facts.Kubeconfig)) func(*facts.Facts) {
-		return func(f *facts.Facts) { change(&f.Kubeconfigs[0]) }
-	}
-	granted := func(subject rbacv1.Subject, rules ...rbacv1.PolicyRule) func(*facts.Facts) {
-		return func(f *facts.Facts) { grants(f, subject, rules...) }
-	}
-	stored := func(kind, what string) func(*facts.Facts) {
-		return func(f *facts.Facts) {
-			f.StoredCredentials = append(f.StoredCredentials, facts.StoredCredential{Kind: kind, Namespace: "ci", Name: "x", Key: "config", What: what, Subject: "bob"})
-		}
-	}
-	secretUsed := func(o facts.Observation) func(*facts.Facts) {
-		o.Secret, o.Mechanism, o.Username = "builder-token", "serviceAccountSecret", "system:serviceaccount:ci:builder"
-		return used(o)
-	}
-	replica := func(change func(*facts.APIServer)) func(*facts.Facts) {
-		return func(f *facts.Facts) {
-			s := server("node-2")
-			f.APIServers = append(f.APIServers, s)
-			if len(f.APIServers[0].Files) > len(s.Files) {
-				f.APIServers[1].Files = append(f.APIServers[1].Files, f.APIServers[0].Files[3])
-				f.APIServers[1].StaticTokens, f.APIServers[1].Flags["token-auth-file"] = f.APIServers[0].StaticTokens, f.APIServers[0].Flags["token-auth-file"]
-			}
-			change(&f.APIServers[1])
-		}
-	}
-	approve := []rbacv1.PolicyRule{
-		rule("update", "certificates.k8s.io", "certificatesigningrequests/approval"), rule("approve", "certificates.k8s.io", "signers"),
-	}
 	return map[string]checkCase{
 		"OV-03": {
 			fires: static(func(s *facts.StaticToken) { s.User = "alice" }),
@@ -117,7 +56,7 @@ func cases() map[string]checkCase {
 				},
 			},
 		},
-		"OV-13": {fires: flag("authorization-mode", "AlwaysAllow"), also: []func(*facts.Facts){func(f *facts.Facts) { delete(f.APIServers[0].Flags, "authorization-mode") }}},
+		"OV-13": {fires: setFlag("authorization-mode", "AlwaysAllow"), also: []func(*facts.Facts){func(f *facts.Facts) { delete(f.APIServers[0].Flags, "authorization-mode") }}},
 		"OV-14": {fires: func(f *facts.Facts) {
 			f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind("lazy", "view", group("system:authenticated")))
 		}, quiet: func(f *facts.Facts) {
@@ -148,7 +87,7 @@ func cases() map[string]checkCase {
 			}},
 			quiet: func(f *facts.Facts) { clusterInfoRole(f, "get") },
 		},
-		"AN-04": {fires: flag("anonymous-auth", "false"), also: []func(*facts.Facts){flag("oidc-issuer-url", "https://idp")}},
+		"AN-04": {fires: setFlag("anonymous-auth", "false"), also: []func(*facts.Facts){setFlag("oidc-issuer-url", "https://idp")}},
 
 		"XC-01": {fires: signed(request("bob", 365*day)), also: []func(*facts.Facts){signed(request("bob", 2*day))}, quiet: signed(request("bob", day))},
 		"XC-02": {fires: func(f *facts.Facts) { f.ControllerManagers[0].Flags["cluster-signing-duration"] = []string{"87600h"} }, also: []func(*facts.Facts){
@@ -185,10 +124,10 @@ func cases() map[string]checkCase {
 			options: hardening.Options{Approvers: []string{"admin"}},
 		},
 		"XC-12": {fires: signed(facts.CertificateRequest{Name: "x", SignerName: "kubernetes.io/legacy-unknown", Approved: true}), quiet: signed(facts.CertificateRequest{Name: "x", SignerName: "kubernetes.io/legacy-unknown", Denied: true})},
-		"XC-13": {fires: flag("disable-admission-plugins", "PodSecurity", "CertificateSubjectRestriction"), quiet: flag("disable-admission-plugins", "PodSecurity")},
+		"XC-13": {fires: setFlag("disable-admission-plugins", "PodSecurity", "CertificateSubjectRestriction"), quiet: setFlag("disable-admission-plugins", "PodSecurity")},
 		"XC-14": {
-			fires: granted(user("eve"), approve...), also: []func(*facts.Facts){granted(rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "ci", Name: "builder"}, approve...)},
-			quiet:   both(granted(user("admin"), approve...), func(f *facts.Facts) { f.ClusterRoleBindings = f.ClusterRoleBindings[:4:4] }, granted(user("admin"), approve...)),
+			fires: granted(user("eve"), approving()...), also: []func(*facts.Facts){granted(rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "ci", Name: "builder"}, approving()...)},
+			quiet:   both(granted(user("admin"), approving()...), func(f *facts.Facts) { f.ClusterRoleBindings = f.ClusterRoleBindings[:4:4] }, granted(user("admin"), approving()...)),
 			options: hardening.Options{Approvers: []string{"admin"}},
 		},
 		"XC-15": {
@@ -239,7 +178,7 @@ func cases() map[string]checkCase {
 		"ST-07": {fires: both(withTokenFile, func(f *facts.Facts) { f.APIServers[0].StaticTokens.Problems = []string{"line 2"} }), quiet: withTokenFile},
 		"ST-08": {fires: both(withTokenFile, replica(func(s *facts.APIServer) { s.Files[3].Digest = "other" })), quiet: both(withTokenFile, replica(func(*facts.APIServer) {}))},
 
-		"BT-01": {fires: func(f *facts.Facts) { f.Nodes[0].Created, f.Nodes[1].Created = time.Time{}, time.Time{} }},
+		"BT-01": {fires: both(joinable, nobodyJoins), quiet: joinable},
 		"BT-02": {fires: token(func(t *facts.BootstrapToken) { t.Expires = time.Time{} }), also: []func(*facts.Facts){func(f *facts.Facts) { f.Kubeadm.EndlessTokens = 1 }}},
 		"BT-03": {fires: token(func(t *facts.BootstrapToken) { t.Expires = now.Add(30 * day) }), also: []func(*facts.Facts){token(func(t *facts.BootstrapToken) { t.Expires = now.Add(2 * day) })}},
 		"BT-04": {fires: token(func(t *facts.BootstrapToken) { t.Expires = now.Add(-2 * hour) }), quiet: token(func(t *facts.BootstrapToken) { t.Expires = now.Add(-time.Minute) })},
@@ -300,15 +239,15 @@ func cases() map[string]checkCase {
 			quiet: granted(group("idp:developers"), rule("create,get", "", "secrets")),
 		},
 		"SA-10": {fires: secretUsed(facts.Observation{Source: "192.0.2.1", Agent: person}), quiet: secretUsed(facts.Observation{Source: "10.0.0.1", Agent: "builder/v1"})},
-		"SA-11": {fires: flag("service-account-lookup", "false"), quiet: flag("service-account-lookup", "true")},
+		"SA-11": {fires: setFlag("service-account-lookup", "false"), quiet: setFlag("service-account-lookup", "true")},
 		"SA-12": {fires: stored("ConfigMap", "service account token"), also: []func(*facts.Facts){
 			kubeconfig(func(k *facts.Kubeconfig) {
 				k.Users[0].Token = &facts.HeldToken{JWT: true, Issuer: "kubernetes/serviceaccount"}
 			}),
 		}},
 
-		"TR-01": {fires: func(f *facts.Facts) { delete(f.APIServers[0].Flags, "service-account-max-token-expiration") }, also: []func(*facts.Facts){flag("service-account-max-token-expiration", "720h0m0s")}},
-		"TR-02": {fires: func(f *facts.Facts) { delete(f.APIServers[0].Flags, "service-account-extend-token-expiration") }, also: []func(*facts.Facts){flag("service-account-extend-token-expiration", "true")}},
+		"TR-01": {fires: func(f *facts.Facts) { delete(f.APIServers[0].Flags, "service-account-max-token-expiration") }, also: []func(*facts.Facts){setFlag("service-account-max-token-expiration", "720h0m0s")}},
+		"TR-02": {fires: func(f *facts.Facts) { delete(f.APIServers[0].Flags, "service-account-extend-token-expiration") }, also: []func(*facts.Facts){setFlag("service-account-extend-token-expiration", "true")}},
 		"TR-03": {
 			fires: used(facts.Observation{Username: "x", Mechanism: "tokenRequest", CredentialID: "JTI=2", Lifetime: 8760 * hour}),
 			also:  []func(*facts.Facts){func(f *facts.Facts) { f.Usage.IssuedIDs[0].Lifetime = 48 * hour }},
@@ -326,7 +265,14 @@ func cases() map[string]checkCase {
 			},
 			quiet: used(facts.Observation{Node: "node-1", Pod: "p", CredentialID: "JTI=2", Source: "10.244.0.7", Agent: "builder/v1"}),
 		},
-		"TR-08": {fires: used(facts.Observation{Username: "x", Mechanism: "tokenRequest", CredentialID: "JTI=forged"})},
+		"TR-08": {
+			// No token lives for as long as the records reach back before it, or its account is younger than they are.
+			fires: used(facts.Observation{Username: "system:serviceaccount:ci:builder", Mechanism: "tokenRequest", CredentialID: "JTI=forged", First: now}),
+			also: []func(*facts.Facts){both(func(f *facts.Facts) {
+				f.ServiceAccounts[1].Created = now.Add(-190 * day)
+				delete(f.APIServers[0].Flags, "service-account-max-token-expiration")
+			}, used(facts.Observation{Username: "system:serviceaccount:ci:builder", Mechanism: "tokenRequest", CredentialID: "JTI=forged", First: now.Add(-189 * day)}))},
+		},
 
 		"OI-01": {
 			fires: issuer(func(i *facts.Issuer) { i.Username.Prefix = "" }),
@@ -336,7 +282,7 @@ func cases() map[string]checkCase {
 				issuer(func(i *facts.Issuer) {
 					i.Username = facts.Mapping{Expression: `claims.x ? "idp:" + claims.sub : claims.sub`}
 				}),
-				both(func(f *facts.Facts) { delete(f.APIServers[0].Flags, "authentication-config") }, flag("oidc-issuer-url", "https://idp"), flag("oidc-username-claim", "email")),
+				both(func(f *facts.Facts) { delete(f.APIServers[0].Flags, "authentication-config") }, setFlag("oidc-issuer-url", "https://idp"), setFlag("oidc-username-claim", "email")),
 			},
 			quiet: issuer(func(i *facts.Issuer) {
 				i.Username, i.UserRules = facts.Mapping{Expression: "claims.sub"}, []string{"!user.username.startsWith('system:')"}
@@ -346,7 +292,7 @@ func cases() map[string]checkCase {
 			fires: issuer(func(i *facts.Issuer) { i.Groups.Prefix = "" }),
 			also: []func(*facts.Facts){
 				issuer(func(i *facts.Issuer) { i.Groups = facts.Mapping{Expression: "claims.groups"} }),
-				both(func(f *facts.Facts) { delete(f.APIServers[0].Flags, "authentication-config") }, flag("oidc-issuer-url", "https://idp"), flag("oidc-groups-claim", "groups")),
+				both(func(f *facts.Facts) { delete(f.APIServers[0].Flags, "authentication-config") }, setFlag("oidc-issuer-url", "https://idp"), setFlag("oidc-groups-claim", "groups")),
 			},
 			quiet: issuer(func(i *facts.Issuer) { i.Groups = facts.Mapping{Expression: `claims.roles.map(r, "idp:" + r)`} }),
 		},
@@ -379,8 +325,8 @@ func cases() map[string]checkCase {
 
 		"WH-01": {fires: webhook(func(c *facts.KubeconfigCluster) { c.Server = "http://hook.auth.svc" }), quiet: withWebhook},
 		"WH-02": {fires: webhook(func(c *facts.KubeconfigCluster) { c.Insecure = true }), also: []func(*facts.Facts){webhook(func(c *facts.KubeconfigCluster) { c.OwnCA = false })}, quiet: withWebhook},
-		"WH-04": {fires: both(withWebhook, flag("authentication-token-webhook-cache-ttl", "1h0m0s")), also: []func(*facts.Facts){both(withWebhook, flag("authentication-token-webhook-cache-ttl", "10m0s"))}, quiet: withWebhook},
-		"WH-05": {fires: both(withWebhook, flag("authentication-token-webhook-version", "v1beta1")), quiet: withWebhook},
+		"WH-04": {fires: both(withWebhook, setFlag("authentication-token-webhook-cache-ttl", "1h0m0s")), also: []func(*facts.Facts){both(withWebhook, setFlag("authentication-token-webhook-cache-ttl", "10m0s"))}, quiet: withWebhook},
+		"WH-05": {fires: both(withWebhook, setFlag("authentication-token-webhook-version", "v1beta1")), quiet: withWebhook},
 		"WH-06": {fires: both(withWebhook, func(f *facts.Facts) { f.APIServers[0].Files[3].Mode = 0o644 }), quiet: withWebhook},
 		"WH-08": {fires: used(facts.Observation{Username: "bob", Groups: []string{"system:masters"}, Mechanism: "webhook"}), quiet: used(facts.Observation{Username: "bob", Groups: []string{"system:authenticated"}, Mechanism: "webhook"})},
 
@@ -391,7 +337,7 @@ func cases() map[string]checkCase {
 				f.APIServers[0].Flags["requestheader-client-ca-file"] = f.APIServers[0].Flags["client-ca-file"]
 			},
 		}},
-		"AP-02": {fires: func(f *facts.Facts) { f.Extension.AllowedNames = nil }, also: []func(*facts.Facts){flag("requestheader-allowed-names"), signed(request("front-proxy-client", hour))}},
+		"AP-02": {fires: func(f *facts.Facts) { f.Extension.AllowedNames = nil }, also: []func(*facts.Facts){setFlag("requestheader-allowed-names"), signed(request("front-proxy-client", hour))}},
 		"AP-03": {fires: func(f *facts.Facts) { f.APIServers[0].FrontProxy = certificate("front-proxy-client", 3650*day) }, also: []func(*facts.Facts){
 			func(f *facts.Facts) { f.Keys[0].Use, f.Keys[0].Mode = "front proxy", 0o644 },
 		}},
@@ -407,7 +353,7 @@ func cases() map[string]checkCase {
 		"AP-09": {fires: func(f *facts.Facts) { f.APIServices[0].Insecure = true }},
 		"AP-10": {fires: stored("Secret", "front proxy key")},
 
-		"TL-01": {fires: flag("tls-min-version", "VersionTLS10"), also: []func(*facts.Facts){func(f *facts.Facts) { f.Handshakes[0].Accepted = true }}},
+		"TL-01": {fires: setFlag("tls-min-version", "VersionTLS10"), also: []func(*facts.Facts){func(f *facts.Facts) { f.Handshakes[0].Accepted = true }}},
 		"TL-03": {fires: func(f *facts.Facts) { f.Kubelets[0].Anonymous = true }, also: []func(*facts.Facts){
 			func(f *facts.Facts) { f.Kubelets[0].ReadOnlyPort = 10255 }, func(f *facts.Facts) { f.Kubelets[0].AuthorizationMode = "AlwaysAllow" },
 			func(f *facts.Facts) { f.Kubelets[0].ClientCAFile = "" },

@@ -159,8 +159,12 @@ type shown struct {
 	cert     *facts.Certificate
 }
 
-// certificates are all client certificates that are known.
+// certificates are all client certificates that are known and not over.
 func (in *input) certificates() []shown {
+	return slices.DeleteFunc(in.allCertificates(), func(s shown) bool { return !s.cert.NotAfter.After(in.now) })
+}
+
+func (in *input) allCertificates() []shown {
 	var all []shown
 	for i := range in.f.CertificateRequests {
 		if r := &in.f.CertificateRequests[i]; r.Certificate != nil {
@@ -181,7 +185,7 @@ func (in *input) certificates() []shown {
 			all = append(all, shown{file.Path, facts.EvidenceFile, &file.Certificates[j]})
 		}
 	}
-	return slices.DeleteFunc(all, func(s shown) bool { return !s.cert.NotAfter.After(in.now) })
+	return all
 }
 
 // isPerson reports whether a certificate's name is neither the cluster's own nor a program's that kubeadm names.

@@ -2,6 +2,7 @@ package hardening_test
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"regexp"
 	"slices"
@@ -33,6 +34,10 @@ func TestChecks(t *testing.T) {
 	t.Parallel()
 
 	all := cases()
+	maps.Copy(all, overviewCases())
+	maps.Copy(all, certificateCases())
+	maps.Copy(all, tokenCases())
+	maps.Copy(all, outsideCases())
 	for _, check := range hardening.All() {
 		row, ok := all[check.ID]
 		if !ok || row.fires == nil {
@@ -57,7 +62,7 @@ func TestChecks(t *testing.T) {
 					t.Errorf("fault %d:\n%swant a failure or a warning", i, shown(got))
 				}
 				for j := range got {
-					if bad(got[j]) && (got[j].Remedy == "" || got[j].Severity < report.Low || got[j].Evidence == "") {
+					if bad(got[j]) && (got[j].Remedy == "" || got[j].Severity < report.Info || got[j].Evidence == "") {
 						t.Errorf("fault %d: the finding %+v has no remedy, severity or evidence", i, got[j])
 					}
 				}
@@ -146,5 +151,59 @@ func TestChecksAreComplete(t *testing.T) {
 		if m := regexp.MustCompile(`^([a-z]{2})(\d\d)\.go$`).FindStringSubmatch(file.Name()); m != nil && !seen[strings.ToUpper(m[1])+"-"+m[2]] {
 			t.Errorf("the check in %s is not in the list", file.Name())
 		}
+	}
+}
+
+// TestUndecided: what no source can decide is unknown with the reason and with what would make it known, and not fine.
+func TestUndecided(t *testing.T) {
+	t.Parallel()
+
+	token := facts.Observation{Username: "system:serviceaccount:ci:builder", Mechanism: "tokenRequest", CredentialID: "JTI=before", First: now.Add(-200*day + hour)}
+	for _, row := range []struct {
+		name, rule, want string
+		plant            func(*facts.Facts)
+	}{
+		{"tokens in a file that was changed lately", "ST-06", "Ostiary's ledger", withTokenFile},
+		{"a log of which nobody says that it is whole", "TR-08", "--audit-log-complete", func(f *facts.Facts) {
+			f.Usage.Complete, f.Usage.Incomplete = false, "nobody says that the audit logs are those of all API servers (needed: --audit-log-complete)"
+		}},
+		{"a token that may be older than the log", "TR-08", "before the records of use begin", used(token)},
+		{"a token that lives for as long as somebody likes", "TR-08", "before the records of use begin", both(without("service-account-max-token-expiration"), used(facts.Observation{
+			Username: "system:serviceaccount:ci:builder", Mechanism: "tokenRequest", CredentialID: "JTI=any", First: now,
+		}))},
+		{"a provider that runs somewhere else", "OI-08", "whoever runs it must say", software(0, func(s *facts.Software) { s.Service = "" })},
+		{"a provider without a pod", "OI-08", "no pod was found", software(0, func(s *facts.Software) { s.Pods = nil })},
+		{"keys of which nobody looked at the length", "OI-11", "--issuer-keys", func(f *facts.Facts) { f.KeySets = nil }},
+		{"API servers that count nothing", "OI-11", "no API server counts", func(f *facts.Facts) { f.Metrics[0].KeyFetches = nil }},
+		{"no gate that is known", "AP-07", "--gate-address", func(f *facts.Facts) { f.Gate = nil }},
+		{"control planes at which nobody looked", "XC-17", "--node", func(f *facts.Facts) { f.NodeFolders = nil }},
+		{"old issuers since nobody knows when", "TR-11", "since when", both(setFlag("service-account-issuer", "https://new", "https://old"), func(f *facts.Facts) { f.APIServers[0].StartedAt = now })},
+		{"an external signer", "SA-14", "external signer", setFlag("service-account-signing-endpoint", "/run/signer.sock")},
+		{"a plugin that is not here", "KC-03", "was not found", kubeconfig(func(k *facts.Kubeconfig) { k.Users[0].Exec.Looked = false })},
+		{"a webhook that nobody reached", "WH-10", "no handshake", both(withWebhook, func(f *facts.Facts) { f.WebhookHandshakes[0].Accepted = false })},
+		{"a name of the cluster's own from one of several sources", "WH-08", "does not tell", both(withWebhook, withTokenFile, used(facts.Observation{Username: "bob", Groups: []string{"system:masters"}}))},
+		{"a binding of somebody who may still come", "OV-07", "reach back", both(recordedFor(day), granted(user("idp:dave")))},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			f := sound()
+			row.plant(f)
+			got := judge(f, row.rule, hardening.Options{})
+			if len(got) != 1 || got[0].State != report.Unknown || !strings.Contains(got[0].Message, row.want) {
+				t.Errorf("%s: want unknown, with %q in the reason:\n%s", row.rule, row.want, shown(got))
+			}
+		})
+	}
+}
+
+// TestWebhookNames: of a source that the log does not name, what can only be the webhook is the webhook's.
+func TestWebhookNames(t *testing.T) {
+	t.Parallel()
+
+	f := sound()
+	withWebhook(f)
+	uses(f, facts.Observation{Username: "bob", Groups: []string{"system:masters", "system:authenticated"}})
+	if got := judge(f, "WH-08", hardening.Options{}); got[0].State != report.Fail {
+		t.Errorf("a member of system:masters that only the webhook can have made:\n%s", shown(got))
 	}
 }

@@ -32,5 +32,21 @@ func judgeOI07(in *input, v *verdict) {
 			v.warn("user "+o.Username, facts.EvidenceUse, "used a token that lives for %s", span(o.Lifetime))
 		}
 	}
+	for i := range in.f.Kubeconfigs {
+		k := &in.f.Kubeconfigs[i]
+		for j := range k.Users {
+			t := k.Users[j].Token
+			if t == nil || !t.JWT || !in.isProvider(t.Issuer) || t.Issued.IsZero() || t.Expires.IsZero() {
+				continue
+			}
+			subject := "user " + k.Users[j].Name + " in " + k.File.Path
+			switch lifetime := t.Expires.Sub(t.Issued); {
+			case lifetime > days(1):
+				v.fail(subject, facts.EvidenceFile, "holds a token of %s that lives for %s", t.Issuer, span(lifetime))
+			case lifetime > time.Hour:
+				v.warn(subject, facts.EvidenceFile, "holds a token of %s that lives for %s", t.Issuer, span(lifetime))
+			}
+		}
+	}
 	v.pass(facts.EvidenceUse, "no token of a provider lives for more than an hour")
 }

@@ -17,6 +17,9 @@ var now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
 const (
 	hour = time.Hour
 	day  = 24 * hour
+	// issuerURL is the provider's; issuerHash is how API servers' metrics name it.
+	issuerURL  = "https://idp.example.com"
+	issuerHash = "sha256:6e2977ae82314db30124ba2850e1a8d59388eb8f98aff11dfa82935b17b4657f"
 )
 
 // allSources are those that sound has read.
@@ -26,7 +29,8 @@ func allSources() []facts.Source {
 		facts.SourceClusterInfo, facts.SourceTokenTracking, facts.SourceRBAC, facts.SourceNamespaces, facts.SourceNodes,
 		facts.SourceServiceAccounts, facts.SourceTokenSecrets, facts.SourceBootstrapTokens, facts.SourceCertificates, facts.SourceAPIServices,
 		facts.SourceAWSAuth, facts.SourceConfigMaps, facts.SourceSecrets, facts.SourceKubeconfigs, facts.SourceKeys, facts.SourceTexts,
-		facts.SourceKubelets, facts.SourceRoster, facts.SourceUsage,
+		facts.SourceKubelets, facts.SourceRoster, facts.SourceUsage, facts.SourceCertificateFiles, facts.SourceMetrics, facts.SourceSoftware,
+		facts.SourcePods, facts.SourceKeySets, facts.SourceWebhookHandshake,
 	}
 }
 
@@ -46,7 +50,19 @@ func sound() *facts.Facts {
 			{Server: "https://10.0.0.1:6443", Path: facts.GuardedPath, Status: 401},
 			{Server: "https://10.0.0.1:6443", Path: facts.GuardedPath, Status: 401, Headers: "X-Remote-User"},
 		},
-		Handshakes:         []facts.Handshake{{Server: "https://10.0.0.1:6443", Offered: "TLS 1.1"}},
+		Handshakes: []facts.Handshake{
+			{Server: "https://10.0.0.1:6443", Offered: "TLS 1.1"},
+			{Server: "https://10.0.0.1:6443", Offered: "TLS 1.3", Accepted: true, Cipher: "TLS_AES_128_GCM_SHA256", AsksCertificate: true, Authorities: []string{"clients", "proxies"}},
+		},
+		Metrics: []facts.Metrics{{Server: "https://10.0.0.1:6443", KeyFetches: []facts.KeyFetch{{IssuerHash: issuerHash, Worked: now}}}},
+		KeySets: []facts.KeySet{{Issuer: issuerURL, Keys: []facts.PublishedKey{{KeyType: "RSA", KeyBits: 2048}}}},
+		Software: []facts.Software{{
+			Host: "idp.example.com", Purpose: "provider", Namespace: "idp", Service: "idp", Found: "the Ingress idp",
+			Pods: []facts.SoftwarePod{{Name: "idp-0", Account: "idp", Node: "node-2"}}, Guarded: true, Tainted: true,
+		}},
+		Gate:               &facts.Gate{Addresses: []string{"10.9.0.1"}},
+		NodeFolders:        []string{"/etc/kubernetes"},
+		PodTokens:          []facts.PodTokens{{Namespace: "ci", Account: "builder", Mounted: 2, Example: "builder-0"}},
 		ClusterInfo:        &facts.ClusterInfo{Public: true, Signatures: []facts.JoinSignature{{TokenID: "k3x9qz", Tried: 100}}},
 		TokenTrackingSince: now.Add(-365 * day),
 		ClusterRoles: []rbacv1.ClusterRole{
@@ -63,7 +79,7 @@ func sound() *facts.Facts {
 		},
 		Nodes: []facts.Node{{Name: "node-1", Created: now.Add(-day), Addresses: []string{"10.0.0.1"}}, {Name: "node-2", Created: now.Add(-day), Addresses: []string{"10.0.0.2"}}},
 		ServiceAccounts: []facts.ServiceAccount{
-			{Namespace: "default", Name: "default"}, {Namespace: "ci", Name: "builder", Secrets: []string{"builder-token"}}, {Namespace: "ci", Name: "root"},
+			{Namespace: "default", Name: "default", NoAutomount: true}, {Namespace: "ci", Name: "builder", Secrets: []string{"builder-token"}}, {Namespace: "ci", Name: "root"},
 		},
 		BootstrapTokens:     []facts.BootstrapToken{joinToken()},
 		CertificateRequests: []facts.CertificateRequest{request("alice", hour)},
@@ -71,7 +87,7 @@ func sound() *facts.Facts {
 		Kubeconfigs: []facts.Kubeconfig{{
 			File:     facts.File{Path: "/srv/alice/kubeconfig", State: facts.Read, HasMode: true, Mode: 0o600, DirMode: 0o700},
 			Clusters: []facts.KubeconfigCluster{{Name: "prod", Server: "https://10.0.0.1:6443", OwnCA: true}},
-			Users:    []facts.KubeconfigUser{{Name: "alice", Exec: &facts.Exec{Command: "/usr/bin/kubectl-ostiary"}}},
+			Users:    []facts.KubeconfigUser{{Name: "alice", Exec: &facts.Exec{Command: "/usr/bin/kubectl-ostiary", Looked: true}}},
 		}, {
 			File:     facts.File{Path: "/etc/ostiary/gate.kubeconfig", State: facts.Read, HasMode: true, Mode: 0o600, DirMode: 0o755},
 			Clusters: []facts.KubeconfigCluster{{Name: "prod", Server: "https://10.0.0.1:6443", OwnCA: true}},
@@ -79,13 +95,14 @@ func sound() *facts.Facts {
 		}},
 		Keys:     []facts.KeyFile{{File: facts.File{Path: "/pki/ca.key", State: facts.Read, HasMode: true, Mode: 0o600}, Use: "client CA"}},
 		Texts:    []facts.Text{{File: facts.File{Path: "/cloud-init", State: facts.Read}}},
-		Kubelets: []facts.Kubelet{{Node: "node-1", Evidence: facts.EvidenceManifest, ClientCAFile: "/ca.crt", AuthorizationMode: "Webhook"}},
+		Kubelets: []facts.Kubelet{{Node: "node-1", Evidence: facts.EvidenceManifest, ClientCAFile: "/ca.crt", AuthorizationMode: "Webhook", RotateCertificates: true}},
 		Roster:   []facts.Person{{Usernames: []string{"alice", "bob"}, Active: true}, {Usernames: []string{"mallory"}}},
 		Usage: &facts.Usage{
-			From: now.Add(-100 * day), Until: now, Complete: true,
+			From: now.Add(-200 * day), Until: now, Complete: true,
 			Observed: []facts.Observation{
 				{Username: "system:node:node-1", Groups: []string{"system:nodes"}, Mechanism: "clientCertificate", CredentialID: "X509SHA256=" + fingerprint("system:node:node-1"), Source: "10.0.0.1", Agent: "kubelet/v1.37", Last: now},
 				{Username: "system:serviceaccount:ci:builder", Mechanism: "tokenRequest", CredentialID: "JTI=1", Source: "10.0.0.2", Agent: "builder/v1", Node: "node-2", Pod: "builder", Lifetime: hour, Last: now},
+				{Username: "idp:carol", Groups: []string{"idp:operators"}, Mechanism: "jwt", CredentialID: "JTI=carol", Source: "10.9.0.1", Agent: person, Lifetime: hour, Last: now},
 			},
 			IssuedIDs: []facts.IssuedToken{{CredentialID: "JTI=1", Account: "system:serviceaccount:ci:builder", IssuedBy: "system:node:node-2", Lifetime: hour}},
 		},
@@ -103,7 +120,9 @@ func server(name string) facts.APIServer {
 		Program: facts.Program{Name: name, Evidence: facts.EvidenceManifest, StartedAt: now.Add(-day), Flags: apiserverflags.Values{
 			"authorization-mode": {"Node", "RBAC"}, "client-ca-file": {"/pki/ca.crt"}, "requestheader-client-ca-file": {"/pki/front-proxy-ca.crt"},
 			"requestheader-allowed-names": {"front-proxy-client"}, "authentication-config": {"/etc/authentication.yaml"},
-			"audit-policy-file": {"/etc/audit.yaml"}, "enable-bootstrap-token-auth": {"true"}, "tls-min-version": {"VersionTLS13"},
+			"audit-policy-file": {"/etc/audit.yaml"}, "audit-log-path": {"/var/log/audit.log"}, "tls-min-version": {"VersionTLS13"},
+			"encryption-provider-config": {"/etc/encryption.yaml"}, "service-account-issuer": {"https://kubernetes.default.svc"},
+			"service-account-key-file":             {"/pki/sa.pub"},
 			"service-account-max-token-expiration": {"24h0m0s"}, "service-account-extend-token-expiration": {"false"},
 			"proxy-client-cert-file": {"/pki/front-proxy-client.crt"},
 		}},
@@ -111,10 +130,12 @@ func server(name string) facts.APIServer {
 			file("authentication-config", "/etc/authentication.yaml"), file("audit-policy-file", "/etc/audit.yaml"),
 			file("proxy-client-cert-file", "/pki/front-proxy-client.crt"),
 		},
+		Encryption: &facts.Encryption{Secrets: []string{"kms", "identity"}},
+		TokenKeys:  []facts.PublicKey{{File: "/pki/sa.pub", KeyDigest: "sa", KeyType: "RSA", KeyBits: 2048}},
 		Authentication: &facts.AuthenticationConfiguration{
 			SHA256: "1", Anonymous: &facts.AnonymousSection{Enabled: true, Paths: []string{"/livez", "/readyz"}},
 			Issuers: []facts.Issuer{{
-				URL: "https://idp.example.com", Audiences: []string{"kubernetes"},
+				URL: issuerURL, Audiences: []string{"kubernetes"},
 				Username: facts.Mapping{Claim: "sub", Prefix: "idp:"}, Groups: facts.Mapping{Claim: "groups", Prefix: "idp:"},
 			}},
 		},
@@ -133,7 +154,7 @@ func file(flag, path string) facts.File {
 func fingerprint(name string) string { return "f-" + name }
 
 func authority(name string) facts.Certificate {
-	return facts.Certificate{CommonName: name, KeyDigest: "key of " + name, CA: true}
+	return facts.Certificate{CommonName: name, KeyDigest: "key of " + name, CA: true, NotBefore: now.Add(-3650 * day), NotAfter: now.Add(3650 * day)}
 }
 
 func certificate(name string, lifetime time.Duration, organizations ...string) *facts.Certificate {
@@ -174,7 +195,15 @@ func withWebhook(f *facts.Facts) {
 	s.Flags[flag] = []string{"/etc/webhook.yaml"}
 	s.Flags["authentication-token-webhook-version"] = []string{"v1"}
 	s.Files = append(s.Files, file(flag, "/etc/webhook.yaml"))
-	s.Webhook = &facts.Kubeconfig{CurrentCluster: "hook", Clusters: []facts.KubeconfigCluster{{Name: "hook", Server: "https://hook.auth.svc", OwnCA: true}}}
+	s.Webhook = &facts.Kubeconfig{
+		CurrentCluster: "hook", Clusters: []facts.KubeconfigCluster{{Name: "hook", Server: "https://hook.auth.svc", OwnCA: true}}, CurrentUser: "server",
+		Users: []facts.KubeconfigUser{{Name: "server", Certificate: certificate("kube-apiserver", 365*day)}},
+	}
+	f.WebhookHandshakes = []facts.Handshake{{Server: "https://hook.auth.svc", Offered: "TLS 1.3", Accepted: true}}
+	f.Software = append(f.Software, facts.Software{
+		Host: "hook.auth.svc", Purpose: "webhook", Namespace: "auth", Service: "hook", Found: "its name",
+		Pods: []facts.SoftwarePod{{Name: "hook-0", Account: "hook", Node: "node-2"}}, Guarded: true, Tainted: true,
+	})
 }
 
 // withTokenSecret keeps a token of an account in a Secret.

@@ -140,3 +140,6 @@ func (inv *Inventory) flagFiles() []report.Source {
 	}
 	return all
 }
+
+// Facts are what the inventory was made of. They must not be changed.
+func (inv *Inventory) Facts() *facts.Facts { return inv.facts }

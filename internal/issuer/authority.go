@@ -145,6 +145,16 @@ func (a *Authority) make(ctx context.Context, now time.Time) (*issuing, error) {
 	return &issuing{certificate: certificate, signer: key}, nil
 }
 
+// Ready returns ErrNoIssuer before the first issuing key is on record.
+func (a *Authority) Ready() error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.current == nil {
+		return ErrNoIssuer
+	}
+	return nil
+}
+
 // Draft builds a certificate that the current issuing key is going to sign. Errors are ErrNoIssuer and ErrLint.
 func (a *Authority) Draft(order Order, now time.Time) (*Draft, error) {
 	a.mu.Lock()

@@ -2,10 +2,14 @@ package kubeapi
 
 import (
 	"context"
+	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/client-go/tools/cache"
 )
@@ -14,27 +18,28 @@ import (
 // It is safe for concurrent use. Make one with WatchSecrets.
 type SecretWatch[T any] struct {
 	of      func(*corev1.Secret) T
-	mu      sync.RWMutex
+	changed func(all []T)
+	mu      sync.Mutex
 	records map[string]T // by name
 	synced  atomic.Bool
 }
 
 // WatchSecrets follows the Secrets of the given type in namespace until ctx ends, and starts at once. The gate's account
-// must be allowed to get, list and watch Secrets there. of makes of a Secret what is kept of it.
-func WatchSecrets[T any](ctx context.Context, a *Access, namespace string, kind corev1.SecretType, of func(*corev1.Secret) T) *SecretWatch[T] {
-	w := &SecretWatch[T]{of: of, records: make(map[string]T)}
+// must be allowed to get, list and watch Secrets there. of makes of a Secret what is kept of it; changed is told of all that
+// is kept after every change, one call at a time.
+func WatchSecrets[T any](ctx context.Context, a *Access, namespace string, kind corev1.SecretType, of func(*corev1.Secret) T, changed func(all []T)) *SecretWatch[T] {
+	w := &SecretWatch[T]{of: of, changed: changed, records: make(map[string]T)}
 	source := cache.NewListWatchFromClient(a.core, "secrets", namespace, fields.OneTermEqualSelector("type", string(kind)))
 	reflector := cache.NewReflectorWithOptions(source, &corev1.Secret{}, w, cache.ReflectorOptions{Name: namespace + " Secrets of type " + string(kind)})
 	go reflector.RunWithContext(ctx)
 	return w
 }
 
-// Get returns what is kept of the Secret of that name; synced is false as long as the cluster was never heard.
-func (w *SecretWatch[T]) Get(name string) (record T, found, synced bool) {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	record, found = w.records[name]
-	return record, found, w.synced.Load()
+// tell tells of what is kept. The watch must be locked. Until the cluster was heard in full there is nothing to tell.
+func (w *SecretWatch[T]) tell() {
+	if w.synced.Load() {
+		w.changed(slices.Collect(maps.Values(w.records)))
+	}
 }
 
 // Synced reports whether the cluster has been heard.
@@ -47,6 +52,7 @@ func (w *SecretWatch[T]) Add(object any) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		w.records[found.Name] = record
+		w.tell()
 	}
 	return nil
 }
@@ -60,6 +66,7 @@ func (w *SecretWatch[T]) Delete(object any) error {
 		w.mu.Lock()
 		defer w.mu.Unlock()
 		delete(w.records, found.Name)
+		w.tell()
 	}
 	return nil
 }
@@ -75,9 +82,19 @@ func (w *SecretWatch[T]) Replace(objects []any, _ string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.records = records
+	w.changed(slices.Collect(maps.Values(records)))
 	w.synced.Store(true)
 	return nil
 }
 
 // Resync implements cache.ReflectorStore.
 func (*SecretWatch[T]) Resync() error { return nil }
+
+// CreateSecret makes a Secret, once and without retries. The gate's account must be allowed to create Secrets in its namespace.
+func (a *Access) CreateSecret(ctx context.Context, made *corev1.Secret) error {
+	err := a.core.Post().Namespace(made.Namespace).Resource("secrets").MaxRetries(0).Body(made).Do(ctx).Error()
+	if apierrors.IsForbidden(err) {
+		return fmt.Errorf("grant the gate's account create on secrets in namespace %s: %w", made.Namespace, err)
+	}
+	return err
+}

@@ -61,6 +61,12 @@ func (l *Ledger) Shut(cred *authn.Credential) string {
 	return m.look(cred, facts{issued: unix(cred.NotBefore, math.MinInt64), now: time.Now().Unix(), entry: knownOf(last, true), recorded: true})
 }
 
+// Falls returns the name of a revocation that a credential falls under; empty if there is none. It judges by what this replica
+// knows.
+func (l *Ledger) Falls(cred *authn.Credential) string {
+	return l.mirror.find(cred, time.Now()).revocation
+}
+
 // CatchUp reads a record of a part past this replica's memory, and returns once the part has taken in what was read. It reports
 // whether there is one.
 func (l *Ledger) CatchUp(ctx context.Context, prefix, name string) (there bool, err error) {

@@ -23,6 +23,9 @@ type held struct {
 	shared bool
 	// slot is what it holds a place in.
 	slot chan struct{}
+	// mark is the token's digest for all replicas, if it is marked.
+	mark   uint32
+	marked bool
 }
 
 // Enter implements authn.Guard. A token that is known to be good passes at the price of a digest; only tokens of 128 bits
@@ -270,15 +273,24 @@ func (e *Engine) Leave(r *authn.Request, token secret.String, attempt authn.Atte
 		e.giveBack(h)
 		return
 	}
-	again := e.bad.has(h.key())
-	if !again {
-		e.bad.put(h.key())
-		e.count(h.shape(token.Reveal()), now)
-	}
+	again := e.again(h, token.Reveal(), now)
 	if !h.reserved {
 		return
 	}
 	e.charge(h, again, now)
+}
+
+// again reports whether a wrong token was counted before, here or at another replica; if not it is on the books from now on.
+func (e *Engine) again(h *held, raw string, now int64) bool {
+	if e.bad.has(h.key()) {
+		return true
+	}
+	e.bad.put(h.key())
+	if h.mark, h.marked = e.mark(raw, h.at); h.marked && e.countedElsewhere(h.mark, h.at) {
+		return true
+	}
+	e.count(h.shape(raw), now)
+	return false
 }
 
 // late charges for a token that passed as known and was wrong: it ended or was taken away, and is new from now on; or it only
@@ -289,11 +301,9 @@ func (e *Engine) late(r *authn.Request, raw string) {
 	h := &held{digest: e.bad.digest(raw), form: formOf(raw)}
 	h.at, h.shared = e.placeOf(r)
 	h.at = e.counted(h.at, now)
-	if h.shared || e.bad.has(h.key()) {
+	if h.shared || e.again(h, raw, now) {
 		return
 	}
-	e.bad.put(h.key())
-	e.count(h.shape(raw), now)
 	e.charge(h, false, now)
 }
 
@@ -334,11 +344,12 @@ func (e *Engine) charge(h *held, again bool, now int64) {
 		e.lockedPrefix(h.at, now)
 	}
 	if !h.shared {
-		e.spread(h.at, now, settings)
+		e.spread(h.at, 1, now, settings)
 	}
 	if h.pair.lo != 0 {
 		e.chargePair(h, now, settings)
 	}
+	e.sums.note(h.at, h.pair, h.id, h.mark, h.marked)
 }
 
 // chargePair is charge for the pair.

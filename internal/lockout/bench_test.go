@@ -5,23 +5,11 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"fmt"
-	"log/slog"
-	"math"
-	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"runtime"
-	"slices"
 	"testing"
-	"time"
 
-	"github.com/ostiary/ostiary/internal/accesslog"
 	"github.com/ostiary/ostiary/internal/authn"
-	"github.com/ostiary/ostiary/internal/authn/bootstraptoken"
-	"github.com/ostiary/ostiary/internal/gateway"
-	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/lockout"
-	"github.com/ostiary/ostiary/internal/policy"
 	"github.com/ostiary/ostiary/internal/secret"
 )
 
@@ -125,92 +113,4 @@ func BenchmarkJunk(b *testing.B) {
 			}
 		})
 	}
-}
-
-// BenchmarkTiming compares how long the gate takes to answer to an id that is not known with how long it takes for a wrong
-// secret, over a million of each, by Welch's t: below 4.5 nobody can tell them apart. What is measured is the whole answer,
-// without the network; the lockout is off, since it ends such an attempt after five. Run it with -benchtime=1x.
-func BenchmarkTiming(b *testing.B) {
-	const samples, ids = 1_000_000, 1024
-	entries := ""
-	var known, unknown []string
-	for i := range ids {
-		id := fmt.Sprintf("k%05d", i)
-		entries += "- id: " + id + "\n  hash: sha256:" + fmt.Sprintf("%064x", i+2) + "\n  expires: \"2100-01-01T00:00:00Z\"\n"
-		known = append(known, bootstrap(id))
-		unknown = append(unknown, bootstrap(fmt.Sprintf("u%05d", i)))
-	}
-	gate := gateOf(b, entries)
-	classes := [2][]string{known, unknown}
-	random := make([]byte, samples/4)
-	for range b.N {
-		var took [2][]float64
-		_, _ = rand.Read(random)
-		for i := range 2 * samples {
-			class := int(random[i/8] >> (i % 8) & 1)
-			r := httptest.NewRequest(http.MethodGet, "/api", nil)
-			r.Header.Set("Authorization", "Bearer "+classes[class][i%ids])
-			w := httptest.NewRecorder()
-			began := time.Now()
-			gate.ServeHTTP(w, r)
-			took[class] = append(took[class], float64(time.Since(began)))
-			if w.Code != http.StatusUnauthorized {
-				b.Fatalf("a wrong token: %d", w.Code)
-			}
-		}
-		t, mean := welch(took)
-		b.ReportMetric(math.Abs(t), "t")
-		b.ReportMetric(mean[0], "ns/wrong")
-		b.ReportMetric(mean[1], "ns/unknown")
-	}
-}
-
-// welch is Welch's t of two samples, and their means. What the machine did in between says nothing: the slowest tenth of all
-// is left out, by one bound for both.
-func welch(took [2][]float64) (t float64, mean [2]float64) {
-	const crop = 0.9
-	all := slices.Sorted(slices.Values(slices.Concat(took[0], took[1])))
-	limit := all[int(float64(len(all))*crop)]
-	var variance, n [2]float64
-	for class := range took {
-		took[class] = slices.DeleteFunc(took[class], func(t float64) bool { return t > limit })
-		n[class] = float64(len(took[class]))
-		for _, t := range took[class] {
-			mean[class] += t / n[class]
-		}
-		for _, t := range took[class] {
-			variance[class] += (t - mean[class]) * (t - mean[class]) / (n[class] - 1)
-		}
-	}
-	return (mean[0] - mean[1]) / math.Sqrt(variance[0]/n[0]+variance[1]/n[1]), mean
-}
-
-// gateOf is a gate that takes the bootstrap tokens of a file, and locks nobody out.
-func gateOf(tb testing.TB, entries string) *gateway.Gate {
-	tb.Helper()
-	file, err := bootstraptoken.ParseFile([]byte(entries))
-	if err != nil {
-		tb.Fatal(err)
-	}
-	admitter, err := policy.New(policy.Config{})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	chain, err := authn.New(authn.Config{
-		Admitter: admitter, Guard: authn.Unguarded(),
-		Tokens: []authn.TokenStep{{Name: identity.BootstrapToken, Mechanism: bootstraptoken.New(file, false)}},
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	gate, err := gateway.New(gateway.Config{
-		Sink: accesslog.Sinks{}, Logger: slog.New(slog.DiscardHandler), State: &gateway.State{Clusters: []*gateway.Cluster{{
-			Name: "prod", Server: &url.URL{Scheme: "https", Host: "cluster"}, Authenticator: chain,
-			HTTP1: &http.Transport{}, HTTP2: &http.Transport{}, Assert: func(http.Header, *identity.Identity) error { return nil },
-		}}},
-	})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	return gate
 }

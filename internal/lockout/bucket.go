@@ -31,8 +31,9 @@ type bucket struct {
 
 // Flags of a bucket.
 const (
-	rolled uint8 = 1 << iota // family is a time
-	proven                   // a good token came from there
+	rolled  uint8 = 1 << iota // family is a time
+	proven                    // a good token came from there
+	foreign                   // a pair's lock was put on by another replica
 )
 
 func (b *bucket) free() bool { return b.lo == 0 }
@@ -69,6 +70,7 @@ func (b *bucket) strike(now int64, first, longest time.Duration) {
 		lock = min(longest, first<<b.strikes)
 	}
 	b.fails, b.until = 0, now+int64(lock)
+	b.flags &^= foreign
 	if b.strikes < math.MaxUint8 {
 		b.strikes++
 	}
@@ -112,9 +114,9 @@ func (b *bucket) bad(child byte, now int64) bool {
 	return true
 }
 
-// spread notes a failure in a prefix which this one holds, and reports whether there were so many, in one go, that this one
+// spread notes n failures in a prefix which this one holds, and reports whether there were so many, in one go, that this one
 // is to be counted as one: whoever goes round in it would else have the budget of each.
-func (b *bucket) spread(now int64, most int, gap time.Duration) bool {
+func (b *bucket) spread(now int64, n, most int, gap time.Duration) bool {
 	if b.isRolled(now) {
 		return false
 	}
@@ -122,9 +124,7 @@ func (b *bucket) spread(now int64, most int, gap time.Duration) bool {
 		b.fails = 0
 	}
 	b.whole = now
-	if b.fails < math.MaxUint16 {
-		b.fails++
-	}
+	b.fails = uint16(min(int(b.fails)+n, math.MaxUint16)) //nolint:gosec // bounded
 	if int(b.fails) < most {
 		return false
 	}

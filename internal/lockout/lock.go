@@ -102,12 +102,12 @@ func (e *Engine) blame(p place, until, now int64) {
 	}
 }
 
-// spread counts a failure against all prefixes that hold p.
-func (e *Engine) spread(p place, now int64, settings *Settings) {
+// spread counts n failures against all prefixes that hold p.
+func (e *Engine) spread(p place, n int, now int64, settings *Settings) {
 	most, whole := settings.PrefixBurst, settings.PrefixRefill*time.Duration(settings.PrefixBurst)
 	for up, _, ok := p.parent(); ok; up, _, ok = up.parent() {
 		most, whole = most*enoughChildren, whole*enoughChildren
-		e.roll(up, 0, now, func(b *bucket) bool { return b.spread(now, min(most, math.MaxUint16), whole) })
+		e.roll(up, 0, now, func(b *bucket) bool { return b.spread(now, n, min(most, math.MaxUint16), whole) })
 	}
 }
 
@@ -128,17 +128,26 @@ func (e *Engine) roll(up place, until, now int64, due func(*bucket) bool) {
 
 // lockedPair tells of a pair that was locked.
 func (e *Engine) lockedPair(h *held, until int64, strikes int, now int64) {
-	lock := Lock{
-		Kind: OnPair, Prefix: h.at.prefix(), ID: h.id, Since: time.Unix(0, now), Until: time.Unix(0, until), Strikes: strikes,
-	}
+	lock := h.lock(until, strikes, now)
 	e.stats.pairLocks.Add(1)
 	e.names.put(h.pair, lock, time.Unix(0, now))
 	e.tell(lock)
 }
 
+// lock is that of the pair.
+func (h *held) lock(until int64, strikes int, now int64) Lock {
+	return Lock{Kind: OnPair, Prefix: h.at.prefix(), ID: h.id, Since: time.Unix(0, now), Until: time.Unix(0, until), Strikes: strikes}
+}
+
+// named is a lock with its name.
+func (e *Engine) named(lock Lock) Lock {
+	lock.Name = e.nameOf(lock)
+	return lock
+}
+
 // tell hands a lock on: to the log, and to the other replicas.
 func (e *Engine) tell(lock Lock) {
-	lock.Name = e.nameOf(lock)
+	lock = e.named(lock)
 	e.share.add(e, lock)
 	if e.config.Changed != nil {
 		e.config.Changed(Change{Lock: lock})
@@ -231,10 +240,13 @@ func (e *Engine) apply(lock *Lock) bool {
 	until := lock.Until.UnixNano()
 	b.until = max(b.until, until)
 	if p.level == atPair {
-		b.strikes = max(b.strikes, uint8(min(lock.Strikes, 255))) //nolint:gosec // bounded
+		if strikes := uint8(min(lock.Strikes, math.MaxUint8)); strikes > b.strikes { //nolint:gosec // bounded
+			b.strikes, b.fails = strikes, 0
+			b.flags |= foreign
+		}
 		return true
 	}
-	b.whole = max(b.whole, until)
+	// What led to it is told of by sums.
 	if p.level != atAddress && !b.isRolled(now) {
 		b.roll(now)
 	}
@@ -248,6 +260,7 @@ func (e *Engine) release(lock *Lock) {
 		return
 	}
 	e.names.drop(p)
+	e.sums.drop(p)
 	s, b := e.at(p, time.Now().UnixNano(), false)
 	defer s.mu.Unlock()
 	if b == nil {
@@ -255,6 +268,6 @@ func (e *Engine) release(lock *Lock) {
 	}
 	// What is being judged stays counted.
 	b.whole, b.until, b.family, b.strikes, b.fails = 0, 0, 0, 0, 0
-	b.flags &^= rolled
+	b.flags &^= rolled | foreign
 	s.wake()
 }

@@ -106,6 +106,7 @@ type Engine struct {
 	crowd     crowd
 	names     names
 	share     share
+	sums      sums
 	stats     stats
 
 	// open and kept hold the attempts under way of tokens that are not known to be good.
@@ -134,6 +135,7 @@ func New(config Config) (*Engine, error) {
 	e.open, e.kept = make(chan struct{}, maxStrange), make(chan struct{}, maxKept)
 	e.names.init()
 	e.share.init()
+	e.sums.init()
 	return e, e.Use(config.Settings)
 }
 

@@ -30,6 +30,8 @@ const (
 	maxQueued = 4096
 	// maxKeptRecords bounds the records in the store.
 	maxKeptRecords = 8192
+	// alike is how much later a lock must end than the one on record, to be written.
+	alike = 5 * time.Second
 	// keptAfter is how long a record stays after its end, for those who look up what was.
 	keptAfter = 10 * time.Minute
 	// unlockKept is how long an unlock stays on record.
@@ -76,13 +78,21 @@ type share struct {
 	mu    sync.Mutex
 	store Store // nil: locks hold here alone, and end with the process
 	queue map[string]Lock
-	// kept are the records in the store, and when each is of no use any more.
-	kept map[string]time.Time
+	// kept are the records in the store.
+	kept map[string]keptRecord
+}
+
+// keptRecord is what is known of a record in the store.
+type keptRecord struct {
+	// useless is when it is of no use any more.
+	useless time.Time
+	// until is when the lock ends; zero for what is no lock, or none any more.
+	until time.Time
 }
 
 func (s *share) init() {
 	_, _ = rand.Read(s.secret[:]) // never fails: crypto/rand ends the process instead
-	s.queue, s.kept = make(map[string]Lock), make(map[string]time.Time)
+	s.queue, s.kept = make(map[string]Lock), make(map[string]keptRecord)
 }
 
 // Share has locks written to a store, and names made by it. It must be called before the first attempt.
@@ -92,16 +102,22 @@ func (e *Engine) Share(store Store) {
 	e.share.store = store
 }
 
-// nameOf names a lock. Names do not tell what they stand for: they are keys in the store.
-func (e *Engine) nameOf(lock Lock) string {
+// hide makes a name that is the same at every replica; empty where there are none.
+func (e *Engine) hide(parts ...string) string {
 	e.share.mu.Lock()
 	store := e.share.store
 	e.share.mu.Unlock()
+	if store == nil {
+		return ""
+	}
+	return store.Hide(parts...)
+}
+
+// nameOf names a lock. Names do not tell what they stand for: they are keys in the store.
+func (e *Engine) nameOf(lock Lock) string {
 	parts := []string{"lock", string(lock.Kind), lock.Prefix.String(), lock.ID}
-	var hidden string
-	if store != nil {
-		hidden = store.Hide(parts...)
-	} else {
+	hidden := e.hide(parts...)
+	if hidden == "" {
 		mac := hmac.New(sha256.New, e.share.secret[:])
 		for _, part := range parts {
 			_, _ = fmt.Fprintf(mac, "%d:%s", len(part), part)
@@ -137,13 +153,13 @@ func (e *Engine) Run(ctx context.Context) error {
 	ticker := time.NewTicker(flushEvery)
 	defer ticker.Stop()
 	said := ""
-	for {
+	for tick := 0; ; tick++ {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-ticker.C:
 		}
-		err := e.flush(ctx)
+		err := e.flush(ctx, tick)
 		switch {
 		case err == nil:
 			said = ""
@@ -154,8 +170,12 @@ func (e *Engine) Run(ctx context.Context) error {
 	}
 }
 
+// fewest is how many records a replica may write at a time: its sums, and a lock or what is of no use any more. Where there are
+// so many replicas that each would have less, they write less often.
+const fewest = 2
+
 // flush writes what is worth it, within this replica's part of what all may write.
-func (e *Engine) flush(ctx context.Context) error {
+func (e *Engine) flush(ctx context.Context, tick int) error {
 	now := time.Now()
 	e.share.mu.Lock()
 	store := e.share.store
@@ -164,17 +184,33 @@ func (e *Engine) flush(ctx context.Context) error {
 		return nil
 	}
 	// Asked without the lock: the store calls Take with a lock of its own.
-	puts, deletes := e.share.take(now, max(1, store.Replicas()))
-	if len(puts)+len(deletes) == 0 {
+	replicas := max(1, store.Replicas())
+	e.sums.on.Store(replicas > 1)
+	const perFlush = int(MaxWrites * flushEvery / time.Second)
+	every := (fewest*replicas + perFlush - 1) / perFlush
+	if tick%every != 0 {
 		return nil
 	}
-	values := make(map[string][]byte, len(puts))
+	budget := perFlush * every / replicas
+	values := make(map[string][]byte)
+	name, value, told, err := e.sumsNow(now)
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		values[name] = value
+		budget--
+	}
+	puts, deletes := e.share.take(now, budget)
 	for _, lock := range puts {
 		value, err := json.Marshal(record{Kind: lock.Kind, Prefix: lock.Prefix, ID: lock.ID, Since: lock.Since.UTC(), Until: lock.Until.UTC(), Strikes: lock.Strikes})
 		if err != nil {
 			return fmt.Errorf("lockout: %w", err)
 		}
 		values[lock.Name] = value
+	}
+	if len(values)+len(deletes) == 0 {
+		return nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, writeTimeout)
 	defer cancel()
@@ -183,6 +219,7 @@ func (e *Engine) flush(ctx context.Context) error {
 		for _, lock := range puts {
 			e.share.add(e, lock) // the next time
 		}
+		e.sums.again(told)
 		return err
 	}
 	return nil
@@ -190,12 +227,12 @@ func (e *Engine) flush(ctx context.Context) error {
 
 // take takes out of the queue what is written now: the locks that hold longest, and then records that are of no use any
 // more.
-func (s *share) take(now time.Time, replicas int) (puts []Lock, deletes []string) {
+func (s *share) take(now time.Time, budget int) (puts []Lock, deletes []string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	budget := max(1, int(MaxWrites*flushEvery/time.Second)/replicas)
 	for name, lock := range s.queue {
-		if lock.Until.Sub(now) < worthwhile {
+		// Where another replica came to the same, it is there already.
+		if lock.Until.Sub(now) < worthwhile || s.kept[name].until.Add(alike).After(lock.Until) {
 			delete(s.queue, name)
 			continue
 		}
@@ -206,11 +243,11 @@ func (s *share) take(now time.Time, replicas int) (puts []Lock, deletes []string
 	for _, lock := range puts {
 		delete(s.queue, lock.Name)
 	}
-	for name, until := range s.kept {
+	for name, kept := range s.kept {
 		if len(puts)+len(deletes) >= budget {
 			break
 		}
-		if now.After(until) {
+		if now.After(kept.useless) {
 			deletes = append(deletes, name)
 		}
 	}
@@ -222,6 +259,10 @@ var errRecord = errors.New("lockout: a record in the store cannot be read")
 
 // Take takes in a record of the store as it is now; a nil value says that it is gone.
 func (e *Engine) Take(name string, value []byte) error {
+	if strings.HasPrefix(name, sumPrefix) {
+		e.share.note(name, value)
+		return e.takeSums(name, value)
+	}
 	if value == nil {
 		e.share.mu.Lock()
 		delete(e.share.kept, name)
@@ -234,13 +275,13 @@ func (e *Engine) Take(name string, value []byte) error {
 	if err := decoder.Decode(&written); err != nil {
 		return fmt.Errorf("%w: %s: %w", errRecord, name, err)
 	}
-	until := written.Until.Add(keptAfter)
+	kept := keptRecord{useless: written.Until.Add(keptAfter), until: written.Until}
 	if written.Unlocked != nil {
-		until = written.Unlocked.At.Add(unlockKept)
+		kept = keptRecord{useless: written.Unlocked.At.Add(unlockKept)}
 	}
 	e.share.mu.Lock()
-	again := e.share.kept[name].Equal(until)
-	e.share.kept[name] = until
+	again := e.share.kept[name].useless.Equal(kept.useless)
+	e.share.kept[name] = kept
 	e.share.mu.Unlock()
 	lock := &Lock{
 		Name: name, Kind: written.Kind, Prefix: written.Prefix, ID: written.ID, Since: written.Since, Until: written.Until, Strikes: written.Strikes,
@@ -257,6 +298,17 @@ func (e *Engine) Take(name string, value []byte) error {
 	}
 	e.Release(lock)
 	return nil
+}
+
+// note notes a record of sums, which goes by itself.
+func (s *share) note(name string, value []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if value == nil {
+		delete(s.kept, name)
+		return
+	}
+	s.kept[name] = keptRecord{useless: time.Now().Add(sumsLast)}
 }
 
 // Release takes a lock off here, with all that led to it.

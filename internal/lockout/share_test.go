@@ -169,6 +169,10 @@ func TestLocksAreShared(t *testing.T) {
 		if got := judged(t, one, at(attacker), 20, weak); got != 0 {
 			t.Error("an old unlock takes off a lock that was put on after it")
 		}
+		time.Sleep(2 * time.Second) //nolint:forbidigo // the bubble's own clock
+		if text := string(store.all()[lock.Name]); text == "" || strings.Contains(text, "unlocked") {
+			t.Errorf("the lock that was put on after an unlock is not on record: %s", text)
+		}
 	})
 }
 

@@ -26,7 +26,7 @@ func (c *counts) of(shape Shape) *atomic.Uint64 {
 type stats struct {
 	guesses, refusals                   counts
 	prefixLocks, pairLocks, writes, off atomic.Uint64
-	lost                                atomic.Uint64
+	lost, elsewhere                     atomic.Uint64
 }
 
 func (s *stats) wrong(shape Shape)   { s.guesses.of(shape).Add(1) }
@@ -41,6 +41,8 @@ type Stats struct {
 	PrefixLocks, PairLocks, Unlocks uint64
 	// Writes are records that this process wrote to the store, Unshared the locks that it had no room for there.
 	Writes, Unshared uint64
+	// Elsewhere are wrong tokens that other replicas told of, and that count here, too.
+	Elsewhere uint64
 }
 
 // Stats returns the counts.
@@ -48,7 +50,7 @@ func (e *Engine) Stats() Stats {
 	s := Stats{
 		Wrong: make(map[string]uint64), Refused: make(map[string]uint64),
 		PrefixLocks: e.stats.prefixLocks.Load(), PairLocks: e.stats.pairLocks.Load(), Unlocks: e.stats.off.Load(),
-		Writes: e.stats.writes.Load(), Unshared: e.stats.lost.Load(),
+		Writes: e.stats.writes.Load(), Unshared: e.stats.lost.Load(), Elsewhere: e.stats.elsewhere.Load(),
 	}
 	for _, shape := range shapes() {
 		s.Wrong[string(shape)] = e.stats.guesses.of(shape).Load()

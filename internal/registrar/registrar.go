@@ -15,6 +15,7 @@ import (
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/issuer"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/secret"
 	"github.com/ostiary/ostiary/internal/session"
 )
 
@@ -23,6 +24,7 @@ type Ledger interface {
 	Issue(ctx context.Context, entry *ledger.Entry, with ...ledger.Record) error
 	EnforcePart(ctx context.Context, prefix, name string, value []byte) (*ledger.InForce, error)
 	WritePart(ctx context.Context, prefix string, puts map[string][]byte, deletes []string) error
+	Revoke(ctx context.Context, revocations ...*ledger.Revocation) (*ledger.InForce, error)
 	Shut(cred *authn.Credential) string
 	Ready() error
 }
@@ -33,6 +35,9 @@ type Config struct {
 	Book      *session.Book
 	Authority *issuer.Authority
 	Logger    *slog.Logger
+	// NewToken draws a token for a credential, and returns it with what is kept of it; the latter is empty while the ledger is not
+	// open.
+	NewToken func(id issuer.ID) (token secret.String, digest string)
 	// OwnKey reports whether a public key, by the digest of its SubjectPublicKeyInfo, is one of the gate's own.
 	OwnKey func(key session.Digest) bool
 	// Point is called at every named step of an issue; an error ends it there. It is for tests that end it at each; nil does
@@ -45,7 +50,7 @@ type Registrar struct{ config Config }
 
 // New returns a registrar.
 func New(config Config) (*Registrar, error) {
-	if config.Ledger == nil || config.Book == nil || config.Authority == nil || config.Logger == nil || config.OwnKey == nil {
+	if config.Ledger == nil || config.Book == nil || config.Authority == nil || config.Logger == nil || config.OwnKey == nil || config.NewToken == nil {
 		return nil, errors.New("registrar: the configuration is not complete")
 	}
 	if config.Point == nil {
@@ -53,6 +58,9 @@ func New(config Config) (*Registrar, error) {
 	}
 	return &Registrar{config}, nil
 }
+
+// Ready returns an error while nothing can be issued, because nobody can be judged.
+func (g *Registrar) Ready() error { return g.config.Ledger.Ready() }
 
 // Errors of issuing, beside issuer.ErrKey and issuer.ErrNoIssuer, which are for the client as well.
 var (
@@ -174,17 +182,18 @@ func (g *Registrar) commit(ctx context.Context, entry *ledger.Entry, made *sessi
 	if err != nil {
 		return err
 	}
-	owner, err := s.Encode()
-	if err != nil {
-		return err
+	with := []ledger.Record{{Key: ledger.IssuedPrefix + made.ID.String(), Value: credential}}
+	if g.config.Book.Session(s.ID) != s {
+		owner, err := s.Encode()
+		if err != nil {
+			return err
+		}
+		with = append(with, ledger.Record{Key: ledger.SessionPrefix + s.ID, Value: owner})
 	}
 	if err := g.config.Point(PointEncoded); err != nil {
 		return err
 	}
-	if err := g.config.Ledger.Issue(ctx, entry,
-		ledger.Record{Key: ledger.IssuedPrefix + made.ID.String(), Value: credential},
-		ledger.Record{Key: ledger.SessionPrefix + s.ID, Value: owner},
-	); err != nil {
+	if err := g.config.Ledger.Issue(ctx, entry, with...); err != nil {
 		return err
 	}
 	return g.config.Point(PointCommitted)

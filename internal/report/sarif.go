@@ -62,7 +62,7 @@ type (
 	// sarifInvocation is section 3.20. What could not be read is a notification in it.
 	sarifInvocation struct {
 		Successful    bool                `json:"executionSuccessful"`
-		EndTime       string              `json:"endTimeUtc"`
+		EndTime       string              `json:"endTimeUtc,omitempty"`
 		Notifications []sarifNotification `json:"toolExecutionNotifications"`
 	}
 	sarifNotification struct {

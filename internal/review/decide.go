@@ -135,9 +135,9 @@ func check(d *Decision, item *Item, decided map[string]bool) error {
 		return fmt.Errorf("%s: decision %q: want keep or revoke", d.ID, d.Verdict)
 	case d.Reviewer == "":
 		return fmt.Errorf("%s: nobody answers for it: fill in %s", d.ID, columnReviewer)
-	case d.Reviewer == item.Username, d.Reviewer == item.Owner:
+	case strings.EqualFold(d.Reviewer, item.Username), strings.EqualFold(d.Reviewer, item.Owner): // people write their names as they like
 		return fmt.Errorf("%s: %s decides about their own access", d.ID, d.Reviewer)
-	case d.Reviewer == item.IssuedBy:
+	case strings.EqualFold(d.Reviewer, item.IssuedBy):
 		return fmt.Errorf("%s: %s issued it, and may not review it", d.ID, d.Reviewer)
 	case d.Reason == "" && (d.Verdict == Revoke || item.Privileged):
 		return fmt.Errorf("%s: a reason is needed to revoke, and to keep what amounts to the whole cluster", d.ID)

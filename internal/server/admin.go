@@ -87,7 +87,7 @@ func (s *Server) ready() error {
 	if s.draining.Load() {
 		return errors.New("the gate is shutting down")
 	}
-	return errors.Join(s.current.Load().ready(), s.probes.ready(), s.keeper.ready())
+	return errors.Join(s.current.Load().ready(), s.probes.ready(), s.keeper.ready(), s.bureau.ready())
 }
 
 // writeText answers with plain text.

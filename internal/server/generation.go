@@ -102,7 +102,7 @@ func build(life context.Context, checked *config.Checked, previous *generation, 
 	}
 	g := &generation{
 		checked: checked, clusters: clusters, jwt: a.jwt, webhook: a.webhook, certificates: a.certificates, state: state, reviews: reviews, uses: a.policy.Uses,
-		signIn: signInSettings(checked, state),
+		signIn: signInSettings(checked, state, guard),
 		tls:    tlspolicy.Gate(checked.Listen.TLS.Certificate, authorityHint(checked)),
 	}
 	if checked.Admin != nil && checked.Admin.TLS != nil {

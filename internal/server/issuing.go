@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/adminapi"
+	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/authn/issued"
+	"github.com/ostiary/ostiary/internal/backchannel"
 	"github.com/ostiary/ostiary/internal/certchain"
 	"github.com/ostiary/ostiary/internal/config"
 	"github.com/ostiary/ostiary/internal/gateway"
@@ -30,6 +32,7 @@ type bureau struct {
 	authority    *issuer.Authority
 	registrar    *registrar.Registrar
 	certificates *issued.Certificates
+	tokens       *issued.Tokens
 	root         *x509.Certificate
 	alarms       forgeries
 }
@@ -67,7 +70,7 @@ func (s *Server) newBureau(checked *config.CheckedIssuer) (*bureau, error) {
 		return nil, err
 	}
 	if b.registrar, err = registrar.New(registrar.Config{
-		Ledger: kept, Book: b.book, Authority: b.authority, Logger: s.logger, OwnKey: s.ownKey,
+		Ledger: kept, Book: b.book, Authority: b.authority, Logger: s.logger, OwnKey: s.ownKey, NewToken: s.keeper.newToken,
 	}); err != nil {
 		return nil, err
 	}
@@ -77,7 +80,7 @@ func (s *Server) newBureau(checked *config.CheckedIssuer) (*bureau, error) {
 			return kept.CatchUp(ctx, ledger.IssuedPrefix, id.String())
 		}
 	}
-	b.accept(accepts)
+	b.accept(accepts, s.keeper.sealed.Hide)
 	return b, nil
 }
 
@@ -99,6 +102,14 @@ func (b *bureau) run(life context.Context) {
 	go b.registrar.Tidy(life)
 }
 
+// ready returns an error before anything can be issued.
+func (b *bureau) ready() error {
+	if b == nil {
+		return nil
+	}
+	return b.authority.Ready()
+}
+
 // ownKey reports whether a key is one of the gate's own.
 func (s *Server) ownKey(key session.Digest) bool {
 	current := s.current.Load()
@@ -115,7 +126,7 @@ func (s *Server) ownKey(key session.Digest) bool {
 		}
 	}
 	for _, certificate := range own {
-		if sha256.Sum256(certificate.RawSubjectPublicKeyInfo) == key {
+		if certificate != nil && sha256.Sum256(certificate.RawSubjectPublicKeyInfo) == key {
 			return true
 		}
 	}
@@ -128,18 +139,20 @@ func (s *Server) front() (gateway.Front, error) {
 		return nil, nil //nolint:nilnil // the gate has no front then
 	}
 	return signinapi.New(signinapi.Config{
-		Registrar: s.bureau.registrar, Book: s.bureau.book, Logger: s.logger,
+		Registrar: s.bureau.registrar, Book: s.bureau.book, Certificates: s.bureau.certificates, Tokens: s.bureau.tokens, Logger: s.logger,
+		Authorizer: hub{s}, Shut: s.keeper.ledger.Falls,
 		Settings: func() *signinapi.Settings { return s.current.Load().signIn },
 	})
 }
 
 // signInSettings are what the configuration says about signing in.
-func signInSettings(checked *config.Checked, state *gateway.State) *signinapi.Settings {
+func signInSettings(checked *config.Checked, state *gateway.State, guard authn.Guard) *signinapi.Settings {
 	written := checked.SignIn
 	if written == nil {
 		return nil
 	}
 	settings := &signinapi.Settings{
+		Guard:          guard,
 		PeopleLifetime: written.PeopleLifetime, PeopleSession: written.PeopleSession, PipelineLifetime: written.PipelineLifetime,
 	}
 	for _, cluster := range state.Clusters {
@@ -152,9 +165,11 @@ func signInSettings(checked *config.Checked, state *gateway.State) *signinapi.Se
 		provider := signinapi.Provider{SignInProvider: adminapi.SignInProvider{
 			Name: one.Name, Issuer: one.Issuer, ClientID: one.ClientID, Scopes: one.Scopes, Flows: one.Flows,
 		}}
+		var roots *x509.CertPool
 		if one.Authorities != nil {
-			provider.CertificateAuthorityData = one.Authorities.PEM()
+			provider.CertificateAuthorityData, roots = one.Authorities.PEM(), one.Authorities.Pool()
 		}
+		provider.Logout = backchannel.New(one.Issuer, one.ClientID, documents(roots))
 		settings.Providers = append(settings.Providers, provider)
 	}
 	return settings

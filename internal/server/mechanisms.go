@@ -21,6 +21,7 @@ import (
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/issuer"
 	"github.com/ostiary/ostiary/internal/policy"
+	"github.com/ostiary/ostiary/internal/secret"
 )
 
 // assembly is a chain in the making.
@@ -58,6 +59,7 @@ func (a *assembly) mechanisms() []func() error {
 		a.proxyHeader,
 		a.issuedCertificates,
 		a.clientCertificate,
+		a.issuedTokens,
 		a.staticToken,
 		a.serviceAccountTokens,
 		a.bootstrapTokens,
@@ -101,8 +103,30 @@ func (a *assembly) issuedCertificates() error {
 }
 
 // accept makes the mechanisms of what b issues. They live as long as it does: nothing of them is configured.
-func (b *bureau) accept(written issued.Config) {
+func (b *bureau) accept(written issued.Config, hide issued.Hide) {
 	b.certificates = issued.New(written)
+	b.tokens = issued.NewTokens(written.Book, b.certificates, hide)
+}
+
+// newToken draws a token.
+func (k *keeper) newToken(id issuer.ID) (token secret.String, digest string) {
+	token, part := issued.NewToken(id)
+	return token, issued.SecretDigest(k.sealed.Hide, id, part)
+}
+
+// issuedTokens accepts the tokens that Ostiary issued itself.
+func (a *assembly) issuedTokens() error {
+	c := a.checked.Issuer
+	if c == nil {
+		return nil
+	}
+	rules := policy.MechanismRules{MaxLifetime: c.TokenLifetime}
+	if a.own == nil {
+		a.restrict(identity.IssuedToken, c.CheckedPolicy, rules)
+		return nil
+	}
+	a.token(authn.TokenStep{Name: identity.IssuedToken, Mechanism: a.own.tokens, AudienceAgnostic: true}, c.CheckedPolicy, rules)
+	return nil
 }
 
 // clientCertificate accepts X.509 client certificates.

@@ -126,6 +126,11 @@ func Run(ctx context.Context, options Options) error {
 		return err
 	}
 	local = append(local, lockouts)
+	issues, err := s.issueAPI()
+	if err != nil {
+		return err
+	}
+	local = append(local, issues)
 	if s.keeper != nil {
 		api, err := s.ledgerAPI()
 		if err != nil {

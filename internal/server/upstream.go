@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"sync/atomic"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -120,12 +121,13 @@ func (u *upstream) connect(life context.Context, cluster *config.CheckedCluster,
 		}
 	}
 	if cluster.BootstrapTokens && u.access != nil {
-		u.bootstrap = &bootstrapSecrets{kubeapi.WatchSecrets(life, u.access, metav1.NamespaceSystem, bootstrapapi.SecretTypeBootstrapToken,
+		u.bootstrap = new(bootstrapSecrets)
+		u.bootstrap.watch = kubeapi.WatchSecrets(life, u.access, metav1.NamespaceSystem, bootstrapapi.SecretTypeBootstrapToken,
 			func(found *corev1.Secret) *bootstraptoken.Record {
 				record := bootstraptoken.FromSecret(found)
 				sees.bootstrap(life, record.Credential(), cluster.Name)
 				return record
-			})}
+			}, u.bootstrap.use)
 	}
 	switch {
 	case cluster.RequestHeader != nil:
@@ -153,15 +155,21 @@ func (u *upstream) ready() error {
 // bootstrapSecrets are a cluster's own bootstrap tokens.
 type bootstrapSecrets struct {
 	watch *kubeapi.SecretWatch[*bootstraptoken.Record]
+	table atomic.Pointer[bootstraptoken.Table] // nil until the cluster was heard
 }
 
-// Find implements bootstraptoken.Source.
-func (b *bootstrapSecrets) Find(id string) (*bootstraptoken.Record, bool, error) {
-	record, found, synced := b.watch.Get(bootstrapapi.BootstrapTokenSecretPrefix + id)
-	if !synced {
-		return nil, false, bootstraptoken.ErrNotSynced
+// use takes over what there is.
+func (b *bootstrapSecrets) use(all []*bootstraptoken.Record) {
+	b.table.Store(bootstraptoken.NewTable(all))
+}
+
+// Table implements bootstraptoken.Source.
+func (b *bootstrapSecrets) Table() (*bootstraptoken.Table, error) {
+	table := b.table.Load()
+	if table == nil {
+		return nil, bootstraptoken.ErrNotSynced
 	}
-	return record, found, nil
+	return table, nil
 }
 
 // close lets go of what is idle; requests under way go on.

@@ -100,9 +100,11 @@ type Certificate struct {
 // Token is what a token must be that counts.
 type Token struct {
 	// Secret is a keyed digest of the secret in it.
-	Secret Digest `json:"secret"`
-	// Bound is the certificate without which it is of no use (RFC 8705); empty for a token that needs none.
-	Bound string `json:"bound,omitempty"`
+	Secret string `json:"secret"`
+	// Bound is the id of the certificate without which it is of no use (RFC 8705), and Thumbprint that certificate's SHA-256; nil for
+	// a token that needs none.
+	Bound      string  `json:"bound,omitempty"`
+	Thumbprint *Digest `json:"thumbprint,omitempty"`
 }
 
 // Digest is a SHA-256, as base64 in JSON.

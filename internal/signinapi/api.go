@@ -16,7 +16,9 @@ import (
 
 	"github.com/ostiary/ostiary/internal/adminapi"
 	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/backchannel"
 	"github.com/ostiary/ostiary/internal/gateway"
+	"github.com/ostiary/ostiary/internal/localapi"
 	"github.com/ostiary/ostiary/internal/registrar"
 	"github.com/ostiary/ostiary/internal/secret"
 	"github.com/ostiary/ostiary/internal/session"
@@ -33,6 +35,7 @@ const (
 
 // Chain judges tokens: that of a cluster.
 type Chain interface {
+	Decide(ctx context.Context, r *authn.Request) authn.Decision
 	DecideToken(ctx context.Context, r *authn.Request, token secret.String) authn.Decision
 }
 
@@ -46,12 +49,27 @@ type Cluster struct {
 // Provider is an OpenID Connect provider where people sign in.
 type Provider struct {
 	adminapi.SignInProvider
+	// Logout believes its logout tokens.
+	Logout *backchannel.Verifier
+}
+
+// Certificates accepts the certificates that Ostiary issued.
+type Certificates interface {
+	Authenticate(ctx context.Context, r *authn.Request) authn.Answer
+}
+
+// Tokens knows the tokens that Ostiary issued. Holder returns what a token is, whether or not it still counts; nil for one that is
+// wrong, and ours says whether it claims to be one at all.
+type Tokens interface {
+	Holder(token secret.String) (found *session.Credential, owner *session.Session, ours bool)
 }
 
 // Settings change with the configuration. They are immutable.
 type Settings struct {
 	// Clusters has at least one.
-	Clusters  []Cluster
+	Clusters []Cluster
+	// Guard holds back who guesses at what no chain judges. Required.
+	Guard     authn.Guard
 	Providers []Provider
 	// How long certificates of people hold, and their sessions; and those of pipelines, both in one.
 	PeopleLifetime, PeopleSession, PipelineLifetime time.Duration
@@ -59,8 +77,14 @@ type Settings struct {
 
 // Config is what an API is made of. All fields are required.
 type Config struct {
-	Registrar *registrar.Registrar
-	Book      *session.Book
+	Registrar    *registrar.Registrar
+	Book         *session.Book
+	Certificates Certificates
+	Tokens       Tokens
+	// Authorizer says who may introspect.
+	Authorizer localapi.Authorizer
+	// Shut returns the name of a revocation that shuts a credential out; empty if none does.
+	Shut func(cred *authn.Credential) string
 	// Settings returns those in force.
 	Settings func() *Settings
 	Logger   *slog.Logger
@@ -71,7 +95,7 @@ type API struct{ config Config }
 
 // New returns an API.
 func New(config Config) (*API, error) {
-	if config.Registrar == nil || config.Book == nil || config.Settings == nil || config.Logger == nil {
+	if config.Registrar == nil || config.Book == nil || config.Certificates == nil || config.Tokens == nil || config.Authorizer == nil || config.Shut == nil || config.Settings == nil || config.Logger == nil {
 		return nil, errors.New("signinapi: the configuration is not complete")
 	}
 	return &API{config}, nil
@@ -104,7 +128,19 @@ func (a *API) ServeFront(w http.ResponseWriter, r *http.Request, visitor gateway
 		if form, ok := x.form(); ok {
 			a.token(x, form)
 		}
+	case adminapi.RevokePath:
+		if form, ok := x.form(); ok {
+			a.revoke(x, form)
+		}
+	case adminapi.IntrospectPath:
+		if form, ok := x.form(); ok {
+			a.introspect(x, form)
+		}
 	default:
+		if name, ok := strings.CutPrefix(r.URL.Path, adminapi.BackchannelLogoutPath); ok {
+			a.logout(x, name)
+			break
+		}
 		x.fail(http.StatusNotFound, codeInvalidRequest, "there is nothing at this path; see docs/signing-in.md")
 	}
 	return x.handled
@@ -130,6 +166,7 @@ const (
 	codeUnsupportedGrant     = "unsupported_grant_type"
 	codeUnsupportedTokenType = "unsupported_token_type"
 	codeUnauthorizedClient   = "unauthorized_client"
+	codeInvalidClient        = "invalid_client"
 	codeUnavailable          = "temporarily_unavailable"
 	codeSlowDown             = "slow_down"
 	codeServerError          = "server_error"
@@ -153,6 +190,11 @@ func (x *exchange) form() (url.Values, bool) {
 	}
 	if media, _, err := mime.ParseMediaType(x.r.Header.Get("Content-Type")); err != nil || media != "application/x-www-form-urlencoded" {
 		x.fail(http.StatusUnsupportedMediaType, codeInvalidRequest, "the body must be application/x-www-form-urlencoded")
+		return nil, false
+	}
+	if err := http.NewCrossOriginProtection().Check(x.r); err != nil {
+		// A page of somebody else's could have a browser sign its owner out, by the certificate that it has.
+		x.fail(http.StatusForbidden, codeInvalidRequest, "this is not for pages of another origin")
 		return nil, false
 	}
 	if x.r.URL.RawQuery != "" {

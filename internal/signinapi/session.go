@@ -73,6 +73,12 @@ func proves(d *authn.Decision, token secret.String) (*proof, error) {
 	return p, nil
 }
 
+// maxSessions is how many sessions a person may have open: each is a few records at every replica.
+const maxSessions = 64
+
+// errTooMany refuses more of them.
+var errTooMany = errors.New("too many sessions are open; log out of one")
+
 // sessionFor is the session that something is issued for: a new one, or the one that is renewed, as the token says it is now. It
 // is not on record yet. parent is what it renews.
 func (a *API) sessionFor(settings *Settings, ask *wanted, p *proof, now time.Time) (s *session.Session, parent string, err error) {
@@ -91,6 +97,11 @@ func (a *API) sessionFor(settings *Settings, ask *wanted, p *proof, now time.Tim
 	}
 	s.Ends = s.Begun.Add(lasts)
 	if ask.session == "" {
+		if s.Kind == session.Person && len(a.config.Book.Sessions(func(other *session.Session) bool {
+			return other.Kind == session.Person && other.Subject == s.Subject && other.Issuer == s.Issuer && other.Open(now)
+		})) >= maxSessions {
+			return nil, "", errTooMany
+		}
 		return s, "", nil
 	}
 	before := a.config.Book.Session(ask.session)

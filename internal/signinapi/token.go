@@ -2,6 +2,7 @@ package signinapi
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/adminapi"
 	"github.com/ostiary/ostiary/internal/authn"
+	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/issuer"
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/registrar"
@@ -51,11 +53,6 @@ func (a *API) token(x *exchange, form url.Values) {
 		x.fail(http.StatusBadRequest, codeUnauthorizedClient, err.Error())
 		return
 	}
-	key, err := issuer.ParseRequest(ask.csr)
-	if err != nil {
-		x.failed(a, err)
-		return
-	}
 	owner, parent, err := a.sessionFor(x.settings, ask, proven, asked.Now)
 	if err != nil {
 		x.failed(a, err)
@@ -64,21 +61,69 @@ func (a *API) token(x *exchange, form url.Values) {
 	// What has begun is brought to its end, also where the client went away: it would be on record, and of no use.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.r.Context()), actTimeout)
 	defer cancel()
-	issued, err := a.config.Registrar.Certificate(ctx, registrar.Order{
-		Session: owner, Key: key, Lifetime: x.settings.lifetime(owner.Kind, ask.lifetime), Parent: parent, By: actorOf(x, &d),
-	}, asked.Now)
+	issue := a.certificate
+	if ask.tokenType == adminapi.TokenTypeAccessToken {
+		issue = a.boundToken
+	}
+	answer, made, err := issue(ctx, x, ask, order{owner: owner, parent: parent, by: actorOf(x, &d)})
 	if err != nil {
 		x.failed(a, err)
 		return
 	}
-	made := issued.Credential
 	x.handled.Issued = &tokenrequest.Issued{ID: made.CredentialID(), Subject: owner.Username, IssuedAt: made.NotBefore, Expires: made.NotAfter}
-	x.answer(http.StatusOK, adminapi.TokenAnswer{
-		AccessToken: issued.PEM, IssuedTokenType: adminapi.TokenTypeX509, TokenType: "N_A",
-		ExpiresIn: int64(made.NotAfter.Sub(asked.Now) / time.Second), CredentialID: made.CredentialID(),
-		Session: owner.ID, SessionExpiresAt: owner.Ends, Username: d.Identity.Username, Groups: d.Identity.Groups,
-	})
+	answer.IssuedTokenType, answer.ExpiresIn, answer.CredentialID = ask.tokenType, int64(made.NotAfter.Sub(asked.Now)/time.Second), made.CredentialID()
+	answer.Session, answer.SessionExpiresAt, answer.Username, answer.Groups = owner.ID, owner.Ends, d.Identity.Username, d.Identity.Groups
+	x.answer(http.StatusOK, answer)
 }
+
+// order is what is issued for whom.
+type order struct {
+	owner  *session.Session
+	parent string
+	by     ledger.Actor
+}
+
+// certificate issues one for the key of the request.
+func (a *API) certificate(ctx context.Context, x *exchange, ask *wanted, o order) (adminapi.TokenAnswer, *session.Credential, error) {
+	key, err := issuer.ParseRequest(ask.csr)
+	if err != nil {
+		return adminapi.TokenAnswer{}, nil, err
+	}
+	issued, err := a.config.Registrar.Certificate(ctx, registrar.Order{
+		Session: o.owner, Key: key, Lifetime: x.settings.lifetime(o.owner.Kind, ask.lifetime), Parent: o.parent, By: o.by,
+	}, x.visitor.Asked.Now)
+	if err != nil {
+		return adminapi.TokenAnswer{}, nil, err
+	}
+	return adminapi.TokenAnswer{AccessToken: issued.PEM, TokenType: "N_A"}, issued.Credential, nil
+}
+
+// boundToken issues a token that is of use with the certificate of this connection alone (RFC 8705), which must be of the same
+// session, and let in as it would be at a cluster.
+func (a *API) boundToken(ctx context.Context, x *exchange, ask *wanted, o order) (adminapi.TokenAnswer, *session.Credential, error) {
+	asked := *x.visitor.Asked
+	asked.Cluster, asked.Audiences = ask.cluster.Name, ask.cluster.Audiences
+	d := ask.cluster.Chain.Decide(ctx, &asked)
+	if !d.Admitted() || d.Mechanism != identity.IssuedCertificate {
+		return adminapi.TokenAnswer{}, nil, errUnbound
+	}
+	id, _ := issuer.ParseID(strings.TrimPrefix(d.Credential.ID.Value, issuer.CredentialPrefix))
+	shown, owner, known := a.config.Book.Find(id)
+	if !known || owner.ID != o.owner.ID {
+		return adminapi.TokenAnswer{}, nil, errUnbound
+	}
+	token, made, err := a.config.Registrar.Token(ctx, registrar.TokenOrder{
+		Session: o.owner, Bound: shown, Thumbprint: sha256.Sum256(asked.Certificates[0].Raw),
+		Lifetime: x.settings.lifetime(o.owner.Kind, ask.lifetime), Parent: d.Credential.ID.Value, By: o.by,
+	}, asked.Now)
+	if err != nil {
+		return adminapi.TokenAnswer{}, nil, err
+	}
+	return adminapi.TokenAnswer{AccessToken: token.Reveal(), TokenType: "Bearer"}, made, nil
+}
+
+// errUnbound refuses a token that would be bound to nothing.
+var errUnbound = errors.New("a token is bound to a certificate of its session: show it on this connection, and name the session")
 
 // wanted reads the parameters. What it does not know it ignores (RFC 6749 section 3.2).
 func (x *exchange) wanted(form url.Values) (*wanted, bool) {
@@ -106,8 +151,9 @@ func (x *exchange) wanted(form url.Values) (*wanted, bool) {
 		if ask.csr, err = base64.RawURLEncoding.DecodeString(strings.TrimRight(form.Get("csr"), "=")); err != nil || len(ask.csr) == 0 {
 			return bad(codeInvalidRequest, "csr must be a certificate request (PKCS#10, DER) in base64url")
 		}
+	case adminapi.TokenTypeAccessToken:
 	default:
-		return bad(codeInvalidRequest, "requested_token_type must be "+adminapi.TokenTypeX509)
+		return bad(codeInvalidRequest, "requested_token_type must be "+adminapi.TokenTypeX509+" or "+adminapi.TokenTypeAccessToken)
 	}
 	if written := form.Get("expires_in"); written != "" {
 		seconds, err := strconv.ParseInt(written, 10, 32)
@@ -146,7 +192,7 @@ func (x *exchange) refused(d *authn.Decision) {
 func (x *exchange) failed(a *API, err error) {
 	x.handled.Decision = refuse(x.handled.Decision, err)
 	switch {
-	case errors.Is(err, issuer.ErrKey), errors.Is(err, registrar.ErrForeignKey), errors.Is(err, registrar.ErrOver), errors.Is(err, errSession):
+	case errors.Is(err, issuer.ErrKey), errors.Is(err, registrar.ErrForeignKey), errors.Is(err, registrar.ErrOver), errors.Is(err, errSession), errors.Is(err, errTooMany), errors.Is(err, errUnbound):
 		x.fail(http.StatusBadRequest, codeInvalidRequest, err.Error())
 	case errors.Is(err, registrar.ErrShut):
 		x.fail(http.StatusBadRequest, codeInvalidRequest, "the subject token is not accepted")

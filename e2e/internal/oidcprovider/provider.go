@@ -49,6 +49,8 @@ type Options struct {
 	ClientID string
 	// Algorithm signs the tokens, jose.RS256 or jose.ES256; empty means RS256.
 	Algorithm jose.SignatureAlgorithm
+	// SessionIDs puts a sid into ID tokens, which names the sign-in.
+	SessionIDs bool
 	// IDTokenLifetime is how long ID tokens hold; 0 means an hour.
 	IDTokenLifetime time.Duration
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"sync"
 	"time"
 
@@ -31,6 +32,7 @@ type storage struct {
 	users  map[string]User
 	client *client
 	key    signingKey
+	sids   bool
 
 	mu       sync.Mutex
 	requests map[string]*authRequest // by id
@@ -59,6 +61,7 @@ func newStorage(options Options) (*storage, error) {
 		users:    map[string]User{},
 		client:   &client{id: options.ClientID, lifetime: options.IDTokenLifetime},
 		key:      signingKey{id: rand.Text(), algorithm: options.Algorithm, key: key},
+		sids:     options.SessionIDs,
 		requests: map[string]*authRequest{},
 		codes:    map[string]string{},
 		refresh:  map[string]*refreshRequest{},
@@ -154,9 +157,14 @@ func (s *storage) CreateAccessToken(context.Context, op.TokenRequest) (string, t
 
 // SetUserinfoFromRequest puts a user's claims into an ID token.
 func (s *storage) SetUserinfoFromRequest(_ context.Context, info *oidc.UserInfo, request op.IDTokenRequest, scopes []string) error {
+	s.mu.Lock()
 	user, ok := s.users[request.GetSubject()]
+	s.mu.Unlock()
 	if !ok {
 		return errors.New("no such user")
+	}
+	if s.sids {
+		info.AppendClaims("sid", user.Name+"-"+strconv.FormatInt(request.GetAuthTime().UnixNano(), 10))
 	}
 	info.Subject = user.Name
 	if slices.Contains(scopes, oidc.ScopeEmail) {

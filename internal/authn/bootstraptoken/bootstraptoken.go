@@ -3,10 +3,8 @@ package bootstraptoken
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
-	"hash/maphash"
 	"strings"
 	"time"
 
@@ -42,6 +40,9 @@ type Record struct {
 	credential *authn.Credential
 }
 
+// CredentialID is how logs and revocations name the token of that id.
+func CredentialID(id string) string { return "BOOTSTRAP=" + id }
+
 // Credential is what whoever presents the token comes in with; nil if it is refused.
 func (r *Record) Credential() *authn.Credential {
 	if r.problem != nil {
@@ -50,29 +51,10 @@ func (r *Record) Credential() *authn.Credential {
 	return r.credential
 }
 
-// decoys are records of nobody. What is asked for and is not there is compared with one of them, which lies as far away in
-// memory as a real one: how long the answer takes must not say which ids there are (BOOT-2, BOOT-5). No secret has their
-// digest, as nobody knows an input of SHA-256 to it.
-type decoys struct {
-	seed maphash.Seed
-	of   [1024]*Record
-}
-
-func newDecoys() *decoys {
-	d := &decoys{seed: maphash.MakeSeed()}
-	for i := range d.of {
-		d.of[i] = newRecord(fmt.Sprintf("%06d", i), [sha256.Size]byte{}, nil)
-	}
-	return d
-}
-
-// find is the one that stands in for an id.
-func (d *decoys) find(id string) *Record { return d.of[maphash.String(d.seed, id)%uint64(len(d.of))] }
-
-// Source knows tokens by their id.
+// Source knows tokens.
 type Source interface {
-	// Find returns the record of a token, if there is one. An error is a technical one.
-	Find(id string) (*Record, bool, error)
+	// Table returns the tokens as they are now. An error is a technical one.
+	Table() (*Table, error)
 }
 
 // FromSecret makes a record of a Secret (BOOT-3 to BOOT-10).
@@ -108,7 +90,7 @@ func FromSecret(s *corev1.Secret) *Record {
 func newRecord(id string, digest [sha256.Size]byte, groups []string) *Record {
 	return &Record{id: strings.Clone(id), digest: digest, credential: &authn.Credential{
 		// The id is public: it stands in the clear in Secrets' names and users' names.
-		ID:        identity.CredentialID{Value: "BOOTSTRAP=" + id},
+		ID:        identity.CredentialID{Value: CredentialID(id)},
 		Mechanism: identity.BootstrapToken,
 		Identity:  identity.Identity{Username: identity.BootstrapPrefix + id, Groups: groups},
 	}}
@@ -118,12 +100,11 @@ func newRecord(id string, digest [sha256.Size]byte, groups []string) *Record {
 type Mechanism struct {
 	source    Source
 	allowWeak bool
-	decoys    *decoys
 }
 
 // New returns a mechanism. allowWeak takes tokens that anybody may guess, as kube-apiserver does (G-17).
 func New(source Source, allowWeak bool) *Mechanism {
-	return &Mechanism{source: source, allowWeak: allowWeak, decoys: newDecoys()}
+	return &Mechanism{source: source, allowWeak: allowWeak}
 }
 
 // AuthenticateToken answers for one token. What kube-apiserver passes over it passes over as well (BOOT-1 to BOOT-9): no
@@ -133,19 +114,13 @@ func (m *Mechanism) AuthenticateToken(_ context.Context, r *authn.Request, token
 	if err != nil {
 		return authn.None() // BOOT-1
 	}
-	record, found, err := m.source.Find(id)
+	table, err := m.source.Table()
 	if err != nil {
 		return authn.Fail(err)
 	}
 	// One way for an id that is not known and for a secret that is wrong.
-	decoy := m.decoys.find(id)
-	if !found {
-		record = decoy
-	}
-	digest := sha256.Sum256([]byte(part))
-	sameID := subtle.ConstantTimeCompare([]byte(record.id), []byte(id))
-	same := subtle.ConstantTimeCompare(digest[:], record.digest[:])
-	if !found || sameID&same != 1 {
+	record := table.match([idLength]byte([]byte(id)), sha256.Sum256([]byte(part)))
+	if record == nil {
 		return authn.None()
 	}
 	// From here on the caller knows the secret: what is wrong with it may be told in the log.

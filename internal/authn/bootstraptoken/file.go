@@ -40,7 +40,7 @@ type Entry struct {
 }
 
 // File holds tokens that Ostiary made. It is immutable.
-type File struct{ records map[string]*Record }
+type File struct{ table *Table }
 
 // ParseFile reads a file strictly. The error names every mistake.
 func ParseFile(content []byte) (*File, error) {
@@ -51,20 +51,25 @@ func ParseFile(content []byte) (*File, error) {
 	if len(entries) == 0 || len(entries) > maxEntries {
 		return nil, fmt.Errorf("holds %d tokens; there must be between 1 and %d", len(entries), maxEntries)
 	}
-	f := &File{records: make(map[string]*Record, len(entries))}
+	records := make([]*Record, 0, len(entries))
+	taken := make(map[string]bool, len(entries))
 	var mistakes []error
 	for i := range entries {
 		record, err := entries[i].record()
-		if err == nil && f.records[entries[i].ID] != nil {
+		if err == nil && taken[entries[i].ID] {
 			err = errors.New("there is another token of this id")
 		}
 		if err != nil {
 			mistakes = append(mistakes, fmt.Errorf("entry %d: %w", i, err))
 			continue
 		}
-		f.records[entries[i].ID] = record
+		taken[entries[i].ID] = true
+		records = append(records, record)
 	}
-	return f, errors.Join(mistakes...)
+	if len(mistakes) > 0 {
+		return nil, errors.Join(mistakes...)
+	}
+	return &File{NewTable(records)}, nil
 }
 
 func (e *Entry) record() (*Record, error) {
@@ -93,11 +98,8 @@ func (e *Entry) record() (*Record, error) {
 	return record, nil
 }
 
-// Find implements Source.
-func (f *File) Find(id string) (*Record, bool, error) {
-	record, found := f.records[id]
-	return record, found, nil
-}
+// Table implements Source.
+func (f *File) Table() (*Table, error) { return f.table, nil }
 
 // The parts of a token, and what they are made of (BOOT-1).
 const (

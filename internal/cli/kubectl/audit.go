@@ -1,8 +1,8 @@
 package kubectl
 
 import (
+	"context"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"time"
@@ -41,46 +41,26 @@ const auditKind = "HardeningReport"
 
 // auditFlags say how facts are judged.
 type auditFlags struct {
-	gather                gatherFlags
-	snapshot              string
-	severity              report.Severity
+	factFlags
+	reportFlags
+
 	checks                []string
-	waivers, earlier      string
+	waivers               string
 	breakGlass, approvers []string
-	incompleteOK          bool
-	format                report.Format
 }
 
 func newAudit(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
-	chosen := auditFlags{severity: report.Medium, format: report.FormatTable}
-	command := &cobra.Command{
-		Use: "audit", Short: "Judge a cluster's authentication against the hardening guide", Long: auditLong, Example: auditExample,
-		Args: failing(cobra.NoArgs),
-	}
-	chosen.gather.add(command)
+	var chosen auditFlags
+	command := &cobra.Command{Use: "audit", Short: "Judge a cluster's authentication against the hardening guide", Long: auditLong, Example: auditExample}
+	chosen.add(command)
+	chosen.addCode(command)
+	chosen.addEarlier(command)
 	set := command.Flags()
-	set.StringVar(&chosen.snapshot, "from-snapshot", "", "Judge the `FILE` that \"kubectl ostiary snapshot\" wrote, and ask nobody.")
-	set.Var(&chosen.severity, "severity", "From which severity on findings end the program with 1: info, low, medium, high, critical.")
 	set.StringSliceVar(&chosen.checks, "check", nil, "Run these checks only, by their ids or their first letters, for example BT-06,AP.")
 	set.StringVar(&chosen.waivers, "waivers", "", "A `FILE` of findings that somebody answers for, with owner, reason and end.")
-	set.StringVar(&chosen.earlier, "only-new", "", "Show only what an earlier report does not have: a `FILE` written with --output json.")
 	set.StringSliceVar(&chosen.breakGlass, "break-glass", nil, "User names whose certificates may be in system:masters: those in the vault.")
 	set.StringSliceVar(&chosen.approvers, "approver", nil, "User names that may approve certificates for clients.")
-	set.BoolVar(&chosen.incompleteOK, "incomplete-ok", false, "Do not end with 3 where a source could not be read.")
-	set.VarP(&chosen.format, "output", "o", "Output format: "+strings.Join(report.Formats(), ", ")+".")
-	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitWith(report.CodeFailed, "%w", err) })
-	command.RunE = func(command *cobra.Command, _ []string) error {
-		code, err := chosen.run(command, flags, streams)
-		switch {
-		case err != nil:
-			return exitWith(report.CodeFailed, "%w", err)
-		case code == report.CodeFindings:
-			return exitWith(code, "there are findings of severity %s or above", chosen.severity)
-		case code == report.CodeIncomplete:
-			return exitWith(code, "not everything could be read; the report says what, and --incomplete-ok leaves it at that")
-		}
-		return nil
-	}
+	coded(command, func(ctx context.Context) error { return chosen.run(ctx, flags, streams) })
 	return command
 }
 
@@ -94,29 +74,28 @@ func failing(check cobra.PositionalArgs) cobra.PositionalArgs {
 	}
 }
 
-func (a *auditFlags) run(command *cobra.Command, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (int, error) {
+func (a *auditFlags) run(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) error {
 	chosen, err := a.chosen()
 	if err != nil {
-		return 0, err
+		return err
 	}
-	waivers, earlier := &hardening.Waivers{}, (*report.Earlier)(nil)
+	waivers := &hardening.Waivers{}
 	if a.waivers != "" {
 		data, err := readBounded(a.waivers)
 		if err != nil {
-			return 0, err
+			return err
 		}
 		if waivers, err = hardening.ReadWaivers(data); err != nil {
-			return 0, fmt.Errorf("%s: %w", a.waivers, err)
+			return fmt.Errorf("%s: %w", a.waivers, err)
 		}
 	}
-	if a.earlier != "" {
-		if earlier, err = readEarlier(a.earlier); err != nil {
-			return 0, err
-		}
-	}
-	found, err := a.facts(command, flags, streams)
+	earlier, err := a.readEarlier(nil)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	found, err := a.facts(ctx, flags, streams)
+	if err != nil {
+		return err
 	}
 	findings := hardening.Run(found, hardening.Options{BreakGlass: a.breakGlass, Approvers: a.approvers}, chosen)
 	// Waivers end by the clock of whoever asks, ages by that of the facts.
@@ -124,13 +103,10 @@ func (a *auditFlags) run(command *cobra.Command, flags *genericclioptions.Config
 	result := newAuditReport(found, findings)
 	if earlier != nil {
 		if err := result.OnlyNew(earlier); err != nil {
-			return 0, fmt.Errorf("%s: %w", a.earlier, err)
+			return fmt.Errorf("%s: %w", a.earlier, err)
 		}
 	}
-	if err := result.Write(streams.Out, a.format); err != nil {
-		return 0, err
-	}
-	return result.Code(a.severity, a.incompleteOK), nil
+	return a.write(streams, result, "there are findings", "not everything could be read; the report says what")
 }
 
 // chosen reads --check.
@@ -154,40 +130,6 @@ func matches(id, want string) bool {
 	return strings.EqualFold(id, want) || strings.EqualFold(letters, want)
 }
 
-func readEarlier(name string) (*report.Earlier, error) {
-	file, err := os.Open(name) //nolint:gosec // the operator names the file
-	if err != nil {
-		return nil, err
-	}
-	earlier, err := report.ReadEarlier(file, nil)
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return earlier, nil
-}
-
-// facts reads a snapshot, or gathers them now.
-func (a *auditFlags) facts(command *cobra.Command, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (*facts.Facts, error) {
-	if a.snapshot == "" {
-		return a.gather.gather(command.Context(), flags, streams)
-	}
-	file, err := os.Open(a.snapshot)
-	if err != nil {
-		return nil, err
-	}
-	found, err := facts.Decode(file)
-	if closeErr := file.Close(); err == nil {
-		err = closeErr
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", a.snapshot, err)
-	}
-	return found, nil
-}
-
 // newAuditReport puts findings beside what they were drawn from.
 func newAuditReport(f *facts.Facts, findings []report.Finding) *report.Report {
 	result := &report.Report{
@@ -207,6 +149,7 @@ func newAuditReport(f *facts.Facts, findings []report.Finding) *report.Report {
 	for _, state := range []report.State{report.Fail, report.Warn, report.Unknown, report.Pass, report.NotApplicable, report.Accepted} {
 		result.Summary = append(result.Summary, report.Figure{Name: state.String(), Value: fmt.Sprint(counts[state])})
 	}
+	result.Summary = append(result.Summary, costFigure(f)...)
 	result.Sort()
 	return result
 }

@@ -3,7 +3,6 @@ package kubectl
 import (
 	"context"
 	"net/url"
-	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/duration"
@@ -35,21 +34,17 @@ func (s *server) credentials(ctx context.Context, chosen *getFlags) (listing, er
 	if err != nil {
 		return nil, err
 	}
-	for {
-		if chosen.limit > 0 {
-			query.Set("limit", strconv.Itoa(min(chosen.limit-len(all.Items), revokeBatch)))
-		}
+	err = s.ledgerPages(query, chosen.limit, func(query url.Values) (int, adminapi.ListMeta, error) {
 		var page adminapi.CredentialList
-		if err := s.get(ctx, adminapi.CredentialsPath, query, &page, adminapi.CredentialListKind); err != nil {
-			return nil, err
-		}
+		err := s.get(ctx, adminapi.CredentialsPath, query, &page, adminapi.CredentialListKind)
 		all.Items = append(all.Items, page.Items...)
 		all.Metadata.ResourceVersion = page.Metadata.ResourceVersion
-		if page.Metadata.Continue == "" || chosen.limit > 0 && len(all.Items) >= chosen.limit {
-			return all, nil
-		}
-		query.Set("continue", page.Metadata.Continue)
+		return len(page.Items), page.Metadata, err
+	})
+	if err != nil {
+		return nil, err
 	}
+	return all, nil
 }
 
 // credentialList is a list that can be printed.

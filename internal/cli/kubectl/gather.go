@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"time"
@@ -30,6 +31,9 @@ type gatherFlags struct {
 	kubeconfigs                 []string
 	roster                      string
 	certificates, auditLogs     []string
+	logsComplete, scanPods      bool
+	gates                       []string
+	issuerKeys                  map[string]string
 }
 
 func (f *gatherFlags) add(command *cobra.Command) {
@@ -48,6 +52,10 @@ func (f *gatherFlags) add(command *cobra.Command) {
 	set.StringArrayVar(&f.texts, "join-file", nil, "A `FILE` such as cloud-init, in which join tokens are looked for; repeat it for more.")
 	set.StringArrayVar(&f.certificates, "certificate-file", nil, "A PEM `FILE` with a client's certificate, or a folder of them; repeat it for more. With --node, those of kubeadm and the kubelet are read.")
 	set.StringArrayVar(&f.auditLogs, "audit-log", nil, "An audit log of the API server, plain or gzipped (`FILE`); repeat it for more, such as those that were rotated.")
+	set.BoolVar(&f.logsComplete, "audit-log-complete", false, "Say that the audit logs are those of all API servers, without a hole: a token of whose issue they do not tell is then a forged one.")
+	set.BoolVar(&f.scanPods, "scan-pods", false, "Look at every pod for the tokens that it gets.")
+	set.StringArrayVar(&f.gates, "gate-address", nil, "An `ADDRESS` from which a gateway asks the API servers, so that who goes round it shows; repeat it for more.")
+	set.StringToStringVar(&f.issuerKeys, "issuer-keys", nil, "A provider and a file with the keys that it publishes (`URL=FILE`), to judge how long they are; repeat it for more.")
 	set.StringVar(&f.roster, "roster", "", "A CSV `FILE` of who belongs to the organisation, with the columns username and active.")
 }
 
@@ -82,11 +90,21 @@ func (f *gatherFlags) gather(ctx context.Context, flags *genericclioptions.Confi
 	if err := g.AuditLogs(ctx, f.auditLogs); err != nil {
 		return nil, err
 	}
+	if err := g.KeySets(f.issuerKeys); err != nil {
+		return nil, err
+	}
+	for _, address := range f.gates {
+		if _, err := netip.ParseAddr(address); err != nil {
+			return nil, fmt.Errorf("--gate-address %q is no IP address", address)
+		}
+	}
+	g.Gate("", f.gates)
 	if !f.noCluster {
 		if err := f.live(ctx, g, flags, streams); err != nil {
 			return nil, err
 		}
 	}
+	g.Judge(f.logsComplete)
 	return g.Facts(), nil
 }
 
@@ -97,7 +115,7 @@ func (f *gatherFlags) live(ctx context.Context, g *collect.Gatherer, flags *gene
 		return err
 	}
 	what := collect.Live{
-		Server: server.url, Context: server.context, BootstrapValues: f.bootstrapTokens, ScanConfigMaps: f.scanConfigMaps, ScanSecrets: f.scanSecrets,
+		Server: server.url, Context: server.context, BootstrapValues: f.bootstrapTokens, ScanConfigMaps: f.scanConfigMaps, ScanSecrets: f.scanSecrets, ScanPods: f.scanPods,
 	}
 	first, err := f.replica(server.config, server.url)
 	if err != nil {
@@ -118,6 +136,7 @@ func (f *gatherFlags) live(ctx context.Context, g *collect.Gatherer, flags *gene
 		for _, replica := range append([]collect.Replica{{Name: server.url}}, what.Replicas...) {
 			g.Handshakes(ctx, replica.Name, server.config.ServerName)
 		}
+		g.WebhookHandshakes(ctx)
 	}
 	if err := g.Live(ctx, what); collect.StatusOf(err) == http.StatusUnauthorized {
 		return fmt.Errorf("%s refused the credential of context %q: it is missing, expired, revoked or for another server: %w", server.url, server.context, err)
@@ -130,6 +149,9 @@ func (f *gatherFlags) live(ctx context.Context, g *collect.Gatherer, flags *gene
 			caller.CredentialID = ids[0]
 		}
 		g.Facts().Cluster.Caller = caller
+	}
+	if status, err := server.gateStatus(ctx); err == nil {
+		g.Gate(status.Cluster.Name, f.gates)
 	}
 	return nil
 }

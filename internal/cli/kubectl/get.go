@@ -168,20 +168,35 @@ func (s *server) revocations(ctx context.Context, chosen *getFlags) (listing, er
 	if err != nil {
 		return nil, err
 	}
-	for {
-		if chosen.limit > 0 {
-			query.Set("limit", strconv.Itoa(min(chosen.limit-len(all.Items), revokeBatch)))
-		}
+	err = s.ledgerPages(query, chosen.limit, func(query url.Values) (int, adminapi.ListMeta, error) {
 		var page adminapi.RevocationList
-		if err := s.get(ctx, adminapi.RevocationsPath, query, &page, adminapi.RevocationListKind); err != nil {
-			return nil, err
-		}
+		err := s.get(ctx, adminapi.RevocationsPath, query, &page, adminapi.RevocationListKind)
 		all.Items = append(all.Items, page.Items...)
 		all.Metadata.ResourceVersion = page.Metadata.ResourceVersion
-		if page.Metadata.Continue == "" || chosen.limit > 0 && len(all.Items) >= chosen.limit {
-			return all, nil
+		return len(page.Items), page.Metadata, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// ledgerPages asks for one page of a list after the other, until there are no more or as many items as are wanted; 0 wants
+// all. ask says how many items a page had.
+func (*server) ledgerPages(query url.Values, limit int, ask func(url.Values) (int, adminapi.ListMeta, error)) error {
+	for had := 0; ; {
+		if limit > 0 {
+			query.Set("limit", strconv.Itoa(min(limit-had, revokeBatch)))
 		}
-		query.Set("continue", page.Metadata.Continue)
+		items, meta, err := ask(query)
+		if err != nil {
+			return err
+		}
+		had += items
+		if meta.Continue == "" || limit > 0 && had >= limit {
+			return nil
+		}
+		query.Set("continue", meta.Continue)
 	}
 }
 

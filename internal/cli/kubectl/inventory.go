@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,7 +11,6 @@ import (
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
 	"github.com/ostiary/ostiary/internal/adminapi"
-	"github.com/ostiary/ostiary/internal/facts"
 	"github.com/ostiary/ostiary/internal/inventory"
 	"github.com/ostiary/ostiary/internal/report"
 	"github.com/ostiary/ostiary/internal/version"
@@ -47,112 +44,70 @@ const inventoryExample = `  # Everything, with people and last use
 
 // inventoryFlags say what is asked, and how the answer is shown.
 type inventoryFlags struct {
-	gather       gatherFlags
-	snapshot     string
-	question     inventory.Question
-	dormant      time.Duration
-	severity     report.Severity
-	earlier      string
-	incompleteOK bool
-	noGate       bool
-	format       report.Format
+	factFlags
+	reportFlags
+
+	question inventory.Question
+	dormant  time.Duration
+	noGate   bool
 }
 
 func newInventory(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
-	chosen := inventoryFlags{severity: report.Medium, format: report.FormatTable}
-	command := &cobra.Command{
-		Use: "inventory", Short: "List every credential that lets somebody in", Long: inventoryLong, Example: inventoryExample,
-		Args: failing(cobra.NoArgs),
-	}
-	chosen.gather.add(command)
+	var chosen inventoryFlags
+	command := &cobra.Command{Use: "inventory", Short: "List every credential that lets somebody in", Long: inventoryLong, Example: inventoryExample}
 	chosen.add(command)
+	chosen.addCode(command)
+	chosen.addEarlier(command)
 	set := command.Flags()
 	set.StringVar(&chosen.question.Who, "who", "", "Only what works of this `USER`, by any name that the roster has of them; what they had made, and what they can read.")
 	set.BoolVar(&chosen.question.SameIdentity, "same-identity", false, "Only identities that can be had by several mechanisms.")
 	set.BoolVar(&chosen.question.Unrecorded, "unrecorded", false, "Only what was used and nobody is known to have issued.")
 	set.StringVar(&chosen.question.BlastRadius, "blast-radius", "", "Only what is cut off without `ca`, ca=NAME, account=namespace/name or issuer=URL.")
 	set.BoolVar(&chosen.question.All, "all", false, "What does not work any more, too: expired, revoked, invalidated.")
-	set.Var(&chosen.severity, "severity", "From which severity on findings of a question end the program with 1.")
-	set.StringVar(&chosen.earlier, "only-new", "", "Show only what an earlier report does not have: a `FILE` written with --output json.")
-	set.BoolVar(&chosen.incompleteOK, "incomplete-ok", false, "Do not end with 3 where a source could not be read.")
-	set.VarP(&chosen.format, "output", "o", "Output format: "+strings.Join(report.Formats(), ", ")+".")
-	command.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return exitWith(report.CodeFailed, "%w", err) })
-	command.RunE = func(command *cobra.Command, _ []string) error {
-		code, err := chosen.run(command.Context(), flags, streams)
-		switch {
-		case err != nil:
-			return exitWith(report.CodeFailed, "%w", err)
-		case code == report.CodeFindings:
-			return exitWith(code, "there are findings of severity %s or above", chosen.severity)
-		case code == report.CodeIncomplete:
-			return exitWith(code, "not every source could be read; the report says which, and --incomplete-ok leaves it at that")
-		}
-		return nil
-	}
+	coded(command, func(ctx context.Context) error { return chosen.run(ctx, flags, streams) })
 	return command
 }
 
-// add adds what inventory and review have in common beside where facts come from.
+// add adds what inventory and review have in common: where facts come from, and how they are read.
 func (i *inventoryFlags) add(command *cobra.Command) {
+	i.factFlags.add(command)
 	set := command.Flags()
-	set.StringVar(&i.snapshot, "from-snapshot", "", "Judge the `FILE` that \"kubectl ostiary snapshot\" wrote, and ask nobody.")
 	set.DurationVar(&i.dormant, "dormant", inventory.DefaultDormant, "After how long without use a credential is dormant.")
 	set.BoolVar(&i.noGate, "no-gate", false, "Do not ask whether the server is an Ostiary gate with a ledger.")
 }
 
-func (i *inventoryFlags) run(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (int, error) {
-	var earlier *report.Earlier
-	if i.earlier != "" {
-		file, err := os.Open(i.earlier)
-		if err != nil {
-			return 0, err
-		}
-		earlier, err = report.ReadEarlier(file, inventory.Keys)
-		if err = errors.Join(err, file.Close()); err != nil {
-			return 0, fmt.Errorf("%s: %w", i.earlier, err)
-		}
+func (i *inventoryFlags) run(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) error {
+	earlier, err := i.readEarlier(inventory.Keys)
+	if err != nil {
+		return err
 	}
 	built, err := i.build(ctx, flags, streams)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	answer, err := built.Ask(&i.question)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	result, err := built.Report(answer, i.format, version.Get().Version, earlier)
 	if err != nil {
-		return 0, err
+		return err
 	}
-	if err := result.Write(streams.Out, i.format); err != nil {
-		return 0, err
-	}
-	return result.Code(i.severity, i.incompleteOK), nil
+	result.Summary = append(result.Summary, costFigure(built.Facts())...)
+	return i.write(streams, result, "there are findings", "not every source could be read; the report says which")
 }
 
 // build gathers facts, or reads them, and makes the inventory.
 func (i *inventoryFlags) build(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (*inventory.Inventory, error) {
 	saveMemory()
-	input := inventory.Input{Dormant: i.dormant}
-	if i.snapshot != "" {
-		file, err := os.Open(i.snapshot)
-		if err != nil {
-			return nil, err
-		}
-		input.Facts, err = facts.Decode(file)
-		if err = errors.Join(err, file.Close()); err != nil {
-			return nil, fmt.Errorf("%s: %w", i.snapshot, err)
-		}
-		return inventory.Build(&input), nil
-	}
-	found, err := i.gather.gather(ctx, flags, streams)
+	found, err := i.facts(ctx, flags, streams)
 	if err != nil {
 		return nil, err
 	}
-	input.Facts = found
-	if !i.noGate && !i.gather.noCluster {
+	input := inventory.Input{Dormant: i.dormant, Facts: found}
+	if i.snapshot == "" && !i.noGate && !i.gather.noCluster {
 		if input.Ledger, err = askLedger(ctx, flags, streams); err != nil {
-			return nil, err
+			return nil, exitWith(report.CodeFailed, "%w", err)
 		}
 	}
 	return inventory.Build(&input), nil

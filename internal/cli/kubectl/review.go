@@ -60,7 +60,6 @@ func newReviewStart(flags *genericclioptions.ConfigFlags, streams genericiooptio
 	var chosen inventoryFlags
 	var out, sheet string
 	command := &cobra.Command{Use: "start", Short: "Freeze who can get in, and write a sheet for reviewers"}
-	chosen.gather.add(command)
 	chosen.add(command)
 	set := command.Flags()
 	set.StringVar(&out, "out", "review.json", "The `FILE` to write the frozen population to. It must not be there yet.")
@@ -183,18 +182,15 @@ func targetOfItem(item *review.Item) (target adminapi.Target, instead string) {
 }
 
 func newReviewFinish(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
-	chosen := inventoryFlags{severity: report.Medium, format: report.FormatTable}
+	var chosen inventoryFlags
 	var file string
 	var within time.Duration
 	command := &cobra.Command{Use: "finish", Short: "Look again, and prove what became of each line"}
-	chosen.gather.add(command)
 	chosen.add(command)
 	set := command.Flags()
 	set.StringVar(&file, "review", "", "The `FILE` that decide wrote. Required.")
 	set.DurationVar(&within, "within", 0, "How long a revocation may take: until then, what works yet is a warning.")
-	set.Var(&chosen.severity, "severity", "From which severity on findings end the program with 1.")
-	set.BoolVar(&chosen.incompleteOK, "incomplete-ok", false, "Do not end with 3 where a source could not be read.")
-	set.VarP(&chosen.format, "output", "o", "Output format: "+strings.Join(report.Formats(), ", ")+".")
+	chosen.addCode(command)
 	coded(command, func(ctx context.Context) error {
 		decided, err := readReview(file)
 		if err != nil {
@@ -208,16 +204,7 @@ func newReviewFinish(flags *genericclioptions.ConfigFlags, streams genericioopti
 		if err != nil {
 			return err
 		}
-		if err := result.Write(streams.Out, chosen.format); err != nil {
-			return err
-		}
-		switch code := result.Code(chosen.severity, chosen.incompleteOK); code {
-		case report.CodeFindings:
-			return exitWith(code, "not everything is as it was decided")
-		case report.CodeIncomplete:
-			return exitWith(code, "not every source could be read, so that nothing can be shown to be gone")
-		}
-		return nil
+		return chosen.write(streams, result, "not everything is as it was decided: there are findings", "not every source could be read, so that nothing can be shown to be gone")
 	})
 	return command
 }

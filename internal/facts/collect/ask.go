@@ -10,6 +10,8 @@ import (
 	"net/url"
 	"strconv"
 	"time"
+
+	"github.com/ostiary/ostiary/internal/facts"
 )
 
 // Question is a GET request to an API server.
@@ -108,6 +110,21 @@ func reason(body []byte) string {
 		return status.Message[:longest] + "..."
 	}
 	return status.Message
+}
+
+// counted asks another and counts, for whoever answers for the API server's load.
+type counted struct {
+	Asker
+
+	found *facts.Facts
+}
+
+// Ask implements Asker.
+func (c counted) Ask(ctx context.Context, question Question) (Answer, error) {
+	answer, err := c.Asker.Ask(ctx, question)
+	c.found.Calls++
+	c.found.Bytes += int64(len(answer.Body))
+	return answer, err
 }
 
 // page is one page of a list.

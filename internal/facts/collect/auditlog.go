@@ -26,6 +26,14 @@ func (g *Gatherer) AuditLogs(ctx context.Context, names []string) error {
 	}
 	usage := Usage(&record)
 	g.found.Usage = usage
+	switch {
+	case record.Broken > 0:
+		usage.Incomplete = "lines of the audit log could not be read"
+	case record.Overflow:
+		usage.Incomplete = "more credentials were used than fit into memory"
+	case !record.HasIDs:
+		usage.Incomplete = "the audit log names no credential by its id (Kubernetes 1.32 and later do)"
+	}
 	state, detail := facts.Read, ""
 	switch {
 	case record.Events == 0:
@@ -61,9 +69,52 @@ func (g *Gatherer) auditLog(ctx context.Context, record *auditlog.Record, name s
 	return nil
 }
 
+// longestPause is how long an audit log may be silent: leases alone are renewed every few seconds, and an API server that
+// is updated is back within minutes.
+const longestPause = 10 * time.Minute
+
+// Judge says, after everything was gathered, whether the records of use can be taken for all that was issued. Whether
+// the logs are those of all API servers nobody can see in them: stated is that somebody says so.
+func (g *Gatherer) Judge(stated bool) {
+	usage := g.found.Usage
+	if usage == nil || usage.Incomplete != "" {
+		return
+	}
+	switch {
+	case !stated:
+		usage.Incomplete = "nobody says that the audit logs are those of all API servers, without a hole (needed: --audit-log-complete)"
+	case usage.LongestGap > longestPause:
+		usage.Incomplete = fmt.Sprintf("the audit log has a hole of %s", usage.LongestGap)
+	default:
+		usage.Incomplete = g.unlogged()
+	}
+	usage.Complete = usage.Incomplete == ""
+}
+
+// unlogged says why issues of tokens may be missing in the log by the policy that it is written by; empty where none are.
+func (g *Gatherer) unlogged() string {
+	known := false
+	for _, server := range g.found.Servers() {
+		if server.Flags.Text("audit-policy-file", "") == "" {
+			return "the API server " + server.Name + " writes no audit log"
+		}
+		if server.AuditPolicy == nil {
+			return "the audit policy of " + server.Name + " is not known (needed: --manifest on the node)"
+		}
+		if level := server.AuditPolicy.LeastLevelOf("create", "", "serviceaccounts/token"); !facts.Logs(level, "Metadata") {
+			return "the audit policy of " + server.Name + " leaves out who has tokens of service accounts made"
+		}
+		known = true
+	}
+	if !known {
+		return "no API server's audit policy is known (needed: --manifest on the node)"
+	}
+	return ""
+}
+
 // Usage is what audit logs told, as facts.
 func Usage(record *auditlog.Record) *facts.Usage {
-	usage := &facts.Usage{From: record.From, Until: record.Until}
+	usage := &facts.Usage{From: record.From, Until: record.Until, LongestGap: record.LongestGap()}
 	for _, use := range record.Uses() {
 		one := facts.Observation{
 			Username: use.Username, Groups: use.Groups, CredentialID: use.CredentialID, Mechanism: use.Mechanism,

@@ -2,6 +2,7 @@ package collect
 
 import (
 	"fmt"
+	"slices"
 
 	"sigs.k8s.io/yaml"
 
@@ -11,9 +12,11 @@ import (
 // auditPolicy describes a file of kind Policy (audit.k8s.io/v1).
 func auditPolicy(data []byte) (*facts.AuditPolicy, error) {
 	var parsed struct {
-		Kind  string `json:"kind"`
-		Rules []struct {
+		Kind       string   `json:"kind"`
+		OmitStages []string `json:"omitStages"`
+		Rules      []struct {
 			Level      string   `json:"level"`
+			OmitStages []string `json:"omitStages"`
 			Verbs      []string `json:"verbs"`
 			Users      []string `json:"users"`
 			UserGroups []string `json:"userGroups"`
@@ -35,6 +38,9 @@ func auditPolicy(data []byte) (*facts.AuditPolicy, error) {
 	for _, from := range parsed.Rules {
 		rule := facts.AuditRule{
 			Level: from.Level, Verbs: from.Verbs, Users: from.Users, Groups: from.UserGroups, Namespaces: from.Namespaces, NonResourceURLs: from.NonResourceURLs,
+		}
+		if slices.Contains(slices.Concat(parsed.OmitStages, from.OmitStages), "ResponseComplete") {
+			rule.Level = "None" // the stage that says how a request ended
 		}
 		for _, group := range from.Resources {
 			names := group.Resources

@@ -77,6 +77,9 @@ func AuthenticationConfiguration(data []byte) (*facts.AuthenticationConfiguratio
 			URL: from.Issuer.URL, DiscoveryURL: from.Issuer.DiscoveryURL, Audiences: from.Issuer.Audiences, OwnCA: from.Issuer.CertificateAuthority != "",
 			Username: from.ClaimMappings.Username.describe(), Groups: from.ClaimMappings.Groups.describe(),
 		}
+		if issuer.OwnCA {
+			issuer.CAs, _ = Certificates([]byte(from.Issuer.CertificateAuthority)) // one that is none is no CA: the server does not start with it
+		}
 		for _, rule := range from.ClaimValidationRules {
 			if rule.Expression != "" {
 				issuer.ClaimRules = append(issuer.ClaimRules, rule.Expression)

@@ -42,6 +42,14 @@ func New(now time.Time, tool string) *Gatherer {
 // Facts are what was gathered so far.
 func (g *Gatherer) Facts() *facts.Facts { return g.found }
 
+// Gate notes what is known of a gateway before the API servers: the name that it has for the cluster, where the server that
+// was asked is one, and the addresses that it asks from.
+func (g *Gatherer) Gate(cluster string, addresses []string) {
+	if cluster != "" || len(addresses) > 0 {
+		g.found.Gate = &facts.Gate{Cluster: cluster, Addresses: addresses}
+	}
+}
+
 func (g *Gatherer) say(what string) {
 	if g.Progress != nil {
 		g.Progress(what)

@@ -319,6 +319,7 @@ func FuzzFiles(f *testing.F) {
 	for _, seed := range []string{
 		"token,user,uid,\"a,b\"\n", "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt: [{}]\n", "kind: Config\nusers: [{user: {token: a.b.c}}]\n",
 		"kind: Policy\nrules: [{level: None}]\n", "username,active\na,true\n", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "kind: KubeletConfiguration\n",
+		"kind: EncryptionConfiguration\nresources: [{resources: [secrets], providers: [{kms: {}}]}]\n", `{"keys":[{"kty":"RSA","n":"AQAB"}]}`,
 	} {
 		f.Add([]byte(seed))
 	}
@@ -329,7 +330,7 @@ func FuzzFiles(f *testing.F) {
 		}
 		flags := filepath.Join(t.TempDir(), "flags")
 		all := "--token-auth-file=FILE\n--authentication-config=FILE\n--audit-policy-file=FILE\n--client-ca-file=FILE\n--service-account-key-file=FILE\n" +
-			"--authentication-token-webhook-config-file=FILE\n--proxy-client-cert-file=FILE\n--proxy-client-key-file=FILE\n"
+			"--authentication-token-webhook-config-file=FILE\n--proxy-client-cert-file=FILE\n--proxy-client-key-file=FILE\n--encryption-provider-config=FILE\n"
 		if err := os.WriteFile(flags, []byte(strings.ReplaceAll(all, "FILE", file)), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -340,6 +341,7 @@ func FuzzFiles(f *testing.F) {
 		g.Kubeconfigs([]string{file})
 		_ = g.Node(collect.Node{Manifests: []string{file}, Kubelets: []string{file}}) // must not panic
 		_ = g.Roster(file)
+		_ = g.KeySets(map[string]string{"https://idp": file})
 		if err := facts.Encode(&bytes.Buffer{}, g.Facts()); err != nil {
 			t.Errorf("what was read cannot be written: %v", err)
 		}

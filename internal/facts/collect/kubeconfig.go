@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -52,7 +53,12 @@ type kubeconfigFile struct {
 				Config map[string]string `json:"config"`
 			} `json:"auth-provider"`
 			Exec *struct {
-				Command string `json:"command"`
+				Command string   `json:"command"`
+				Args    []string `json:"args"`
+				Env     []struct {
+					Name  string `json:"name"`
+					Value string `json:"value"`
+				} `json:"env"`
 			} `json:"exec"`
 		} `json:"user"`
 	} `json:"users"`
@@ -126,6 +132,13 @@ func (g *Gatherer) kubeconfig(name, flag string) *facts.Kubeconfig {
 		described.Users = append(described.Users, g.kubeconfigUser(parsed, i, filepath.Dir(name)))
 	}
 	for _, context := range parsed.Contexts {
+		has := func(cluster, user string) bool {
+			return slices.ContainsFunc(described.Clusters, func(c facts.KubeconfigCluster) bool { return c.Name == cluster }) &&
+				(user == "" || slices.ContainsFunc(described.Users, func(u facts.KubeconfigUser) bool { return u.Name == user }))
+		}
+		if !has(context.Context.Cluster, context.Context.User) {
+			described.Dangling = append(described.Dangling, context.Name)
+		}
 		if context.Name == parsed.CurrentContext {
 			described.CurrentCluster, described.CurrentUser = context.Context.Cluster, context.Context.User
 		}
@@ -165,13 +178,33 @@ func (g *Gatherer) kubeconfigUser(parsed *kubeconfigFile, i int, folder string) 
 	}
 	if user.Exec != nil {
 		described.Exec = &facts.Exec{Command: user.Exec.Command}
-		if path := user.Exec.Command; strings.ContainsRune(path, os.PathSeparator) {
-			if info, err := os.Stat(within(folder, path)); err == nil {
-				described.Exec.Writable = info.Mode().Perm()&othersWrite != 0
+		for _, arg := range user.Exec.Args {
+			if name, value, ok := strings.Cut(arg, "="); ok && value != "" && namesSecret(name) {
+				described.Exec.Secrets = append(described.Exec.Secrets, name)
 			}
+		}
+		for _, variable := range user.Exec.Env {
+			if variable.Value != "" && namesSecret(variable.Name) {
+				described.Exec.Secrets = append(described.Exec.Secrets, variable.Name)
+			}
+		}
+		path := within(folder, user.Exec.Command)
+		if !strings.ContainsRune(user.Exec.Command, os.PathSeparator) {
+			path, _ = exec.LookPath(user.Exec.Command) // one that is not there cannot be looked at
+		}
+		if info, err := os.Stat(path); err == nil {
+			described.Exec.Looked, described.Exec.Writable = true, info.Mode().Perm()&othersWrite != 0
 		}
 	}
 	return described
+}
+
+// namesSecret reports whether an argument or a variable of a plugin holds a secret, by its name.
+func namesSecret(name string) bool {
+	name = strings.ToLower(strings.NewReplacer("-", "", "_", "").Replace(name))
+	return slices.ContainsFunc([]string{"secret", "password", "refreshtoken", "idtoken", "accesstoken"}, func(word string) bool {
+		return strings.HasSuffix(name, word)
+	})
 }
 
 // othersWrite are the permission bits by which others than the owner may change a file.
@@ -202,6 +235,7 @@ func usualKubeconfigs() []string {
 // NodeKubeconfigs reads those that kubeadm leaves in a folder, as far as they are there.
 func (g *Gatherer) NodeKubeconfigs(folder string) {
 	var there []string
+	g.found.NodeFolders = append(g.found.NodeFolders, folder)
 	for _, name := range usualKubeconfigs() {
 		path := filepath.Join(folder, name)
 		if _, err := os.Lstat(path); err == nil && !slices.Contains(there, path) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 
 	"github.com/ostiary/ostiary/internal/facts"
 )
@@ -24,6 +25,8 @@ type Live struct {
 	BootstrapValues bool
 	// ScanConfigMaps and ScanSecrets look for credentials in the values of all ConfigMaps and Secrets.
 	ScanConfigMaps, ScanSecrets bool
+	// ScanPods looks at the specification of every pod for tokens.
+	ScanPods bool
 }
 
 // Replica is one API server of several.
@@ -39,6 +42,7 @@ const kubeSystem = "/api/v1/namespaces/kube-system"
 // be read is in the facts.
 func (g *Gatherer) Live(ctx context.Context, what Live) error {
 	g.found.Cluster.Server, g.found.Cluster.Context = what.Server, what.Context
+	what = g.counting(what)
 	g.say("version")
 	if err := g.version(ctx, what.API); err != nil {
 		return err
@@ -48,6 +52,7 @@ func (g *Gatherer) Live(ctx context.Context, what Live) error {
 		read func(context.Context, *Live)
 	}{
 		{"API servers", g.servers},
+		{"metrics", g.metrics},
 		{"requests without a credential", g.probes},
 		{"authentication of extensions", g.extension},
 		{"token tracking", g.tracking},
@@ -60,6 +65,8 @@ func (g *Gatherer) Live(ctx context.Context, what Live) error {
 		{"certificate signing requests", g.certificateRequests},
 		{"API services", g.apiServices},
 		{"mapped principals", g.awsAuth},
+		{"software behind providers and webhooks", g.software},
+		{"pods", g.podTokens},
 		{"values of ConfigMaps and Secrets", g.stored},
 	}
 	for _, step := range steps {
@@ -70,6 +77,23 @@ func (g *Gatherer) Live(ctx context.Context, what Live) error {
 		step.read(ctx, &what)
 	}
 	return context.Cause(ctx)
+}
+
+// counting is the same with every answer counted.
+func (g *Gatherer) counting(what Live) Live {
+	count := func(asker Asker) Asker {
+		if asker == nil {
+			return nil
+		}
+		return counted{asker, g.found}
+	}
+	what.API, what.Anonymous = count(what.API), count(what.Anonymous)
+	what.Replicas = slices.Clone(what.Replicas)
+	for i := range what.Replicas {
+		replica := &what.Replicas[i]
+		replica.API, replica.Anonymous = count(replica.API), count(replica.Anonymous)
+	}
+	return what
 }
 
 func (g *Gatherer) version(ctx context.Context, api Asker) error {
@@ -130,6 +154,30 @@ func configMap(ctx context.Context, asker Asker, name string) (map[string]string
 		return nil, fmt.Errorf("the ConfigMap %s cannot be read: %w", name, err)
 	}
 	return object.Data, nil
+}
+
+// object reads one object.
+func object(ctx context.Context, asker Asker, path string, into any) error {
+	body, err := get(ctx, asker, Question{Path: path})
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("GET %s: the answer cannot be read: %w", path, err)
+	}
+	return nil
+}
+
+// inNamespace reads a short list.
+func inNamespace[T any](ctx context.Context, asker Asker, path string, query url.Values, into *[]T) error {
+	_, err := list(ctx, asker, Question{Path: path, Query: query}, func(o *T) {
+		if o == nil {
+			*into = nil
+			return
+		}
+		*into = append(*into, *o)
+	})
+	return err
 }
 
 func selector(kind, value string) url.Values { return url.Values{kind: {value}} }

@@ -137,6 +137,10 @@ func (g *Gatherer) named(server *facts.APIServer, onHost func(string) string) {
 		server.AuditPolicy, err = auditPolicy(data)
 		return err
 	})
+	read("encryption-provider-config", func(_ string, data []byte) (err error) {
+		server.Encryption, err = encryption(data)
+		return err
+	})
 	read("client-ca-file", bundle(&server.ClientCAs))
 	read("requestheader-client-ca-file", bundle(&server.RequestHeaderCAs))
 	read("etcd-cafile", bundle(&server.EtcdCAs))

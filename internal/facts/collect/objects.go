@@ -83,7 +83,10 @@ func (g *Gatherer) nodes(ctx context.Context, what *Live) {
 func (g *Gatherer) accounts(ctx context.Context, what *Live) {
 	g.found.ServiceAccounts, _ = listInto(ctx, g, what.API, facts.SourceServiceAccounts, Question{Path: "/api/v1/serviceaccounts"}, "list serviceaccounts",
 		func(o *corev1.ServiceAccount) (facts.ServiceAccount, bool) {
-			account := facts.ServiceAccount{Namespace: o.Namespace, Name: o.Name, UID: string(o.UID), Created: o.CreationTimestamp.UTC()}
+			account := facts.ServiceAccount{
+				Namespace: o.Namespace, Name: o.Name, UID: string(o.UID), Created: o.CreationTimestamp.UTC(),
+				NoAutomount: o.AutomountServiceAccountToken != nil && !*o.AutomountServiceAccountToken,
+			}
 			for _, secret := range o.Secrets {
 				account.Secrets = append(account.Secrets, secret.Name)
 			}

@@ -27,12 +27,12 @@ func (g *Gatherer) staticTokens(name string, data []byte) *facts.StaticTokenFile
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		line, _ := reader.FieldPos(0)
 		if err != nil {
 			// The parser's own text may repeat what it read.
 			read.Problems = append(read.Problems, "a line is not CSV: kube-apiserver does not start with it")
 			break
 		}
+		line, _ := reader.FieldPos(0) // there is none after an error
 		if len(record) < minColumns {
 			read.Problems = append(read.Problems, fmt.Sprintf("line %d has fewer than three columns: kube-apiserver does not start with it", line))
 			continue
