@@ -47,6 +47,8 @@ type Authority struct {
 
 	mu            sync.Mutex
 	current, next *issuing // nil before the first is on record
+
+	wake chan struct{} // has room for one: somebody found the current key shut out
 }
 
 // issuing is an issuing key.
@@ -63,7 +65,7 @@ func New(config Config) (*Authority, error) {
 	if config.Root == nil || config.Publish == nil || config.Dead == nil || config.Logger == nil {
 		return nil, errors.New("issuer: the configuration is not complete")
 	}
-	return &Authority{config: config}, nil
+	return &Authority{config: config, wake: make(chan struct{}, 1)}, nil
 }
 
 // Run makes and replaces issuing keys until ctx ends. What was issued stays good.
@@ -81,6 +83,8 @@ func (a *Authority) Run(ctx context.Context) error {
 			timer.Stop()
 			return nil
 		case <-timer.C:
+		case <-a.wake:
+			timer.Stop()
 		}
 	}
 }
@@ -160,7 +164,14 @@ func (a *Authority) Draft(order Order, now time.Time) (*Draft, error) {
 	a.mu.Lock()
 	current := a.current
 	a.mu.Unlock()
-	if current == nil || a.config.Dead(current.certificate) {
+	switch {
+	case current == nil:
+		return nil, ErrNoIssuer
+	case a.config.Dead(current.certificate):
+		select {
+		case a.wake <- struct{}{}:
+		default:
+		}
 		return nil, ErrNoIssuer
 	}
 	return draft(current, order, now)
