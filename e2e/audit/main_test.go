@@ -1,5 +1,5 @@
-// Package audit_test runs "kubectl ostiary audit" against real control planes: two with faults planted, as one API server
-// cannot have them all, and one that is run with care.
+// Package audit_test runs "kubectl ostiary audit" against real control planes: three with faults planted, as one API
+// server cannot have them all, and one that is run with care.
 package audit_test
 
 import (
@@ -11,6 +11,7 @@ import (
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
+	"github.com/ostiary/ostiary/e2e/internal/minter"
 )
 
 // The secrets that are planted. No output may hold one of them.
@@ -34,8 +35,11 @@ type world struct {
 // shared is what all tests of this package use; TestMain makes it.
 var shared struct {
 	paths binaries.Paths
-	// weak and odd have faults, sound has none.
-	weak, odd, sound *world
+	// weak, odd and loose have faults, sound has none.
+	weak, odd, loose, sound *world
+	// issuer is the provider of loose and sound; hooks are the webhooks.
+	issuer *minter.Minter
+	hooks  hooks
 }
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -55,12 +59,21 @@ func runWith(ctx context.Context, m *testing.M) (status int, err error) {
 	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.KubectlOstiary)...); err != nil {
 		return 1, err
 	}
+	if shared.issuer, err = minter.Start(ctx); err != nil {
+		return 1, err
+	}
+	defer stop(shared.issuer.Stop)
+	if _, err := shared.issuer.NewKey("people", "RS256"); err != nil {
+		return 1, err
+	}
+	shared.hooks = startHooks()
+	defer shared.hooks.close()
 	for _, one := range []struct {
 		into    **world
 		options func(dir string) (controlplane.Options, error)
 		plant   func(context.Context, *world) error
 	}{
-		{&shared.weak, weakOptions, plantWeak}, {&shared.odd, oddOptions, plantOdd}, {&shared.sound, soundOptions, plantSound},
+		{&shared.weak, weakOptions, plantWeak}, {&shared.odd, oddOptions, plantOdd}, {&shared.loose, looseOptions, plantLoose}, {&shared.sound, soundOptions, plantSound},
 	} {
 		dir, err := os.MkdirTemp("", "ostiary-audit-")
 		if err != nil {

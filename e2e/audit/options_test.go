@@ -1,11 +1,18 @@
 package audit_test
 
 import (
+	"crypto/rand"
+	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
 	"time"
 
+	"sigs.k8s.io/yaml"
+
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
+	"github.com/ostiary/ostiary/e2e/internal/kubectl"
+	"github.com/ostiary/ostiary/e2e/internal/minter"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
 )
 
@@ -26,7 +33,7 @@ func weakOptions(dir string) (controlplane.Options, error) {
 			"--oidc-username-claim=email", "--oidc-groups-claim=groups",
 			"--service-account-lookup=false",
 			"--disable-admission-plugins=CertificateSubjectRestriction",
-			"--tls-min-version=VersionTLS10",
+			"--tls-min-version=VersionTLS10", "--api-audiences=" + controlplane.Issuer + ",vault",
 		},
 	}, nil
 }
@@ -61,17 +68,19 @@ jwt:
     username: {claim: sub, prefix: "idp:"}
 `
 
-// oddWebhook is asked in clear; the file can be read by everybody.
-const oddWebhook = `apiVersion: v1
+// oddWebhook is the kubeconfig of a webhook of which nothing is verified, and that knows nobody who asks.
+func oddWebhook() string {
+	return fmt.Sprintf(`apiVersion: v1
 kind: Config
 clusters:
-- {name: hook, cluster: {server: "https://hook.auth.svc", insecure-skip-tls-verify: true}}
+- {name: hook, cluster: {server: %q, insecure-skip-tls-verify: true}}
 users:
 - {name: none}
 contexts:
 - {name: hook, context: {cluster: hook, user: none}}
 current-context: hook
-`
+`, shared.hooks.old.URL)
+}
 
 // proxiesCA is the file of the odd API server's CA for proxies.
 const proxiesCA = "proxies-ca.crt"
@@ -80,7 +89,7 @@ const proxiesCA = "proxies-ca.crt"
 // no name of proxies.
 func oddOptions(dir string) (controlplane.Options, error) {
 	webhook := filepath.Join(dir, "webhook.yaml")
-	if err := os.WriteFile(webhook, []byte(oddWebhook), 0o644); err != nil { // that everybody can read it is the fault
+	if err := os.WriteFile(webhook, []byte(oddWebhook()), 0o644); err != nil { // that everybody can read it is the fault
 		return controlplane.Options{}, err
 	}
 	authority, err := pki.NewAuthority("proxies")
@@ -101,44 +110,67 @@ func oddOptions(dir string) (controlplane.Options, error) {
 	}, nil
 }
 
-// soundAuthentication has an anonymous section that names paths, and a provider with prefixes.
-const soundAuthentication = `apiVersion: apiserver.config.k8s.io/v1
-kind: AuthenticationConfiguration
-anonymous:
-  enabled: true
-  conditions: [{path: /livez}, {path: /readyz}, {path: /healthz}]
-jwt:
-- issuer: {url: "https://idp.example.com", audiences: [kubernetes]}
-  claimMappings:
-    username: {claim: sub, prefix: "idp:"}
-    groups: {claim: groups, prefix: "idp:"}
-`
+// providers are AuthenticationConfigurations: anonymous requests for health checks only, and one provider with prefixes.
+func providers(issuer *minter.Minter) ([]byte, error) {
+	type object = map[string]any
+	content, err := yaml.Marshal(object{
+		"apiVersion": "apiserver.config.k8s.io/v1", "kind": "AuthenticationConfiguration",
+		"anonymous": object{"enabled": true, "conditions": []object{{"path": "/livez"}, {"path": "/readyz"}, {"path": "/healthz"}}},
+		"jwt": []object{{
+			"issuer":        object{"url": issuer.Issuer, "audiences": []string{"kubernetes"}, "certificateAuthority": string(issuer.CA)},
+			"claimMappings": object{"username": object{"claim": "sub", "prefix": "idp:"}, "groups": object{"claim": "groups", "prefix": "idp:"}},
+		}},
+	})
+	return append([]byte("# The section anonymous counts, and not the flag.\n"), content...), err
+}
 
-const soundWebhook = `apiVersion: v1
-kind: Config
-clusters:
-- {name: hook, cluster: {server: "https://hook.auth.svc", certificate-authority: serving-ca.crt}}
-users:
-- {name: none}
-contexts:
-- {name: hook, context: {cluster: hook, user: none}}
-current-context: hook
-`
-
-func soundOptions(dir string) (controlplane.Options, error) {
-	front, err := issue(dir, "front-proxy", "aggregator", 30*24*time.Hour)
+// looseOptions are those of an API server that asks a webhook in clear, which gives names of the cluster's own.
+func looseOptions(dir string) (controlplane.Options, error) {
+	authentication, err := providers(shared.issuer)
 	if err != nil {
 		return controlplane.Options{}, err
 	}
 	webhook := filepath.Join(dir, "webhook.yaml")
-	if err := pki.WriteFile(webhook, []byte(soundWebhook)); err != nil {
+	if err := (kubectl.Access{Server: shared.hooks.clear.URL}).Write(webhook); err != nil {
 		return controlplane.Options{}, err
 	}
 	return controlplane.Options{
-		AuthenticationConfiguration: []byte(soundAuthentication),
+		AuthenticationConfiguration: authentication, NoRequestHeader: true, Audit: controlplane.AuditRequestResponse,
+		ExtraArgs: []string{"--authentication-token-webhook-config-file=" + webhook, "--authentication-token-webhook-version=v1"},
+	}, nil
+}
+
+func soundOptions(dir string) (controlplane.Options, error) {
+	authentication, err := providers(shared.issuer)
+	if err != nil {
+		return controlplane.Options{}, err
+	}
+	front, err := issue(dir, "front-proxy", "aggregator", 30*24*time.Hour)
+	if err != nil {
+		return controlplane.Options{}, err
+	}
+	authority, err := pki.NewAuthority("api-servers")
+	if err != nil {
+		return controlplane.Options{}, err
+	}
+	pair, err := authority.Issue(pki.Client("kube-apiserver"))
+	if err != nil {
+		return controlplane.Options{}, err
+	}
+	webhook, encryption := filepath.Join(dir, "webhook.yaml"), filepath.Join(dir, "encryption.yaml")
+	if err := shared.hooks.access(shared.hooks.sound).WithCertificate(pair).Write(webhook); err != nil {
+		return controlplane.Options{}, err
+	}
+	key := base64.StdEncoding.EncodeToString([]byte(rand.Text())[:16])
+	if err := pki.WriteFile(encryption, []byte("apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\n"+
+		"resources: [{resources: [secrets], providers: [{aesgcm: {keys: [{name: one, secret: "+key+"}]}}, {identity: {}}]}]\n")); err != nil {
+		return controlplane.Options{}, err
+	}
+	return controlplane.Options{
+		AuthenticationConfiguration: authentication,
 		ExtraArgs: []string{
-			"--service-account-max-token-expiration=24h", "--service-account-extend-token-expiration=false", "--tls-min-version=VersionTLS12",
-			"--proxy-client-cert-file=" + front.Cert, "--proxy-client-key-file=" + front.Key,
+			"--service-account-max-token-expiration=24h", "--service-account-extend-token-expiration=false", "--tls-min-version=VersionTLS13",
+			"--proxy-client-cert-file=" + front.Cert, "--proxy-client-key-file=" + front.Key, "--encryption-provider-config=" + encryption,
 			"--authentication-token-webhook-config-file=" + webhook, "--authentication-token-webhook-version=v1",
 		},
 	}, nil

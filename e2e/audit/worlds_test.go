@@ -22,7 +22,7 @@ import (
 func plantWeak(ctx context.Context, w *world) error {
 	w.secrets = append(w.secrets, weakStaticToken)
 	w.args = append(w.args,
-		"--read-bootstrap-tokens", "--scan-configmaps", "--scan-secrets", "--audit-log", filepath.Join(w.Dir, "audit.log"), "--approver", "nobody")
+		"--read-bootstrap-tokens", "--scan-configmaps", "--scan-secrets", "--scan-pods", "--audit-log", filepath.Join(w.Dir, "audit.log"), "--approver", "nobody")
 	return steps(ctx, w,
 		func(ctx context.Context, w *world) error {
 			return joinable(ctx, w, weakJoinID, weakJoinSecret, time.Time{}, "system:bootstrappers:odd")
@@ -36,8 +36,44 @@ func plantWeak(ctx context.Context, w *world) error {
 		clusterRole("minters", user("eve"), rule("", []string{"serviceaccounts/token"}, "create")),
 		clusterRole("actors", user("eve"), rule("", []string{"users", "groups"}, "impersonate")),
 		clusterRole("readers", user("eve"), rule("", []string{"secrets"}, "create", "get")),
+		bound("everybody-here", "view", group("system:serviceaccounts:default")),
+		func(ctx context.Context, w *world) error {
+			return w.Grant(ctx, "many-readers", []rbacv1.PolicyRule{rule("", []string{"secrets"}, "list")}, user("a"), user("b"), user("c"), user("d"), user("e"))
+		},
+		func(ctx context.Context, w *world) error { return mapPrincipals(ctx, w, "system:masters") },
+		func(ctx context.Context, w *world) error { return asksFor(ctx, w, 7*24*time.Hour) },
 		plantAccounts, plantCertificates, plantFiles, plantStored, plantUse,
 	)
+}
+
+// mapPrincipals has the list by which EKS lets cloud principals in.
+func mapPrincipals(ctx context.Context, w *world, group string) error {
+	_, err := w.Admin.CoreV1().ConfigMaps("kube-system").Create(ctx, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "aws-auth"},
+		Data:       map[string]string{"mapRoles": "- {rolearn: \"arn:aws:iam::1:role/ops\", username: ops, groups: [" + group + "]}\n"},
+	}, metav1.CreateOptions{})
+	return err
+}
+
+// asksFor makes a pod that asks for a token of such a lifetime for another party.
+func asksFor(ctx context.Context, w *world, lifetime time.Duration) error {
+	if err := until(ctx, "the account default", func(ctx context.Context) (bool, error) {
+		_, err := w.Admin.CoreV1().ServiceAccounts("default").Get(ctx, "default", metav1.GetOptions{})
+		return err == nil, err
+	}); err != nil {
+		return err
+	}
+	seconds := int64(lifetime / time.Second)
+	_, err := w.Admin.CoreV1().Pods("default").Create(ctx, &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "vault-agent"},
+		Spec: corev1.PodSpec{
+			Containers: []corev1.Container{{Name: "c", Image: "none.example.com/none"}},
+			Volumes: []corev1.Volume{{Name: "vault", VolumeSource: corev1.VolumeSource{Projected: &corev1.ProjectedVolumeSource{Sources: []corev1.VolumeProjection{
+				{ServiceAccountToken: &corev1.ServiceAccountTokenProjection{Audience: "vault", ExpirationSeconds: &seconds, Path: "token"}},
+			}}}}},
+		},
+	}, metav1.CreateOptions{})
+	return err
 }
 
 // plantAccounts makes an account that is an administrator, with a token in a Secret that is used by a person.
@@ -112,6 +148,7 @@ func plantFiles(_ context.Context, w *world) error {
 		{"--kubelet-config", "kubelet.yaml", "kind: KubeletConfiguration\nauthentication: {anonymous: {enabled: true}}\nreadOnlyPort: 10255\n"},
 		{"--roster", "people.csv", "username,active\nalice,true\nmallory,false\n"},
 		{"--kubeconfig-file", "gate.kubeconfig", "kind: Config\nclusters: [{name: a, cluster: {server: \"https://10.0.0.1\", insecure-skip-tls-verify: true}}]\nusers: [{name: gate, user: {as: bob}}]\n"},
+		{"--kubeconfig-file", "old.kubeconfig", "kind: Config\nclusters: [{name: a, cluster: {server: \"https://10.0.0.1\"}}]\ncontexts: [{name: gone, context: {cluster: b, user: c}}]\nusers: [{name: a, user: {exec: {command: ./login}}}]\n"},
 	} {
 		if err := w.write(file.flag, file.name, file.content); err != nil {
 			return err
@@ -192,20 +229,36 @@ func plantOdd(ctx context.Context, w *world) error {
 
 // plantSound makes what a cluster that is run with care has, too.
 func plantSound(ctx context.Context, w *world) error {
-	w.args = append(w.args, "--read-bootstrap-tokens", "--scan-configmaps", "--scan-secrets")
+	w.secrets = append(w.secrets, hookToken)
+	w.args = append(w.args, "--read-bootstrap-tokens", "--scan-configmaps", "--scan-secrets", "--scan-pods")
 	return steps(ctx, w,
+		// The same as in the loose cluster, and nothing wrong with it.
+		func(ctx context.Context, w *world) error {
+			return uses(ctx, w.Access().WithToken(hookToken), w, "get", "pods")
+		},
+		func(ctx context.Context, w *world) error { return signIn(ctx, w, 59*time.Minute) },
+		func(ctx context.Context, w *world) error {
+			token, err := podToken(ctx, w)
+			if err != nil {
+				return err
+			}
+			_, err = whoIs(ctx, w, token, "builder/v1")
+			return err
+		},
 		func(ctx context.Context, w *world) error {
 			return joinable(ctx, w, "k3x9qz", soundJoinSecret, time.Now().Add(time.Hour), "system:bootstrappers:kubeadm:default-node-token")
 		},
 		publicClusterInfo,
 		bound("joiners", "system:node-bootstrapper", group("system:bootstrappers:kubeadm:default-node-token")),
 		bound("operators", "cluster-admin", group("idp:operators")),
+		func(ctx context.Context, w *world) error { return mapPrincipals(ctx, w, "developers") },
+		func(ctx context.Context, w *world) error { return asksFor(ctx, w, time.Hour) },
 		func(ctx context.Context, w *world) error { return signed(ctx, w, w.Admin, "alice", time.Hour) },
 		func(_ context.Context, w *world) error {
 			for _, file := range []struct{ flag, name, content string }{
 				{"--join-file", "cloud-init.yaml", "runcmd: [kubeadm join --discovery-file /run/join.conf]\n"},
 				{"--manifest", "controller-manager.flags", "kube-controller-manager --cluster-signing-duration=720h --controllers=*"},
-				{"--kubelet-config", "kubelet.yaml", "kind: KubeletConfiguration\nauthentication: {anonymous: {enabled: false}, x509: {clientCAFile: /ca.crt}}\nauthorization: {mode: Webhook}\n"},
+				{"--kubelet-config", "kubelet.yaml", "kind: KubeletConfiguration\nauthentication: {anonymous: {enabled: false}, x509: {clientCAFile: /ca.crt}}\nauthorization: {mode: Webhook}\nrotateCertificates: true\n"},
 				{"--roster", "people.csv", "username,active\nalice,true\n"},
 				{"--kubeconfig-file", "gate.kubeconfig", "kind: Config\nclusters: [{name: a, cluster: {server: \"https://10.0.0.1\", certificate-authority: ca.crt}}]\nusers: [{name: gate, user: {as: bob}}]\n"},
 			} {

@@ -14,11 +14,11 @@ import (
 
 // line is what the tests look at of an inventory.
 type line struct {
-	ID, Mechanism, Username, State, Confidence, IssuedBy, ApprovedBy, Relation string
-	MayBe, Groups, Chain, From, Stored, Readers                                []string
-	Expires, LastUsed                                                          string
-	Endless                                                                    bool
-	Power                                                                      struct {
+	ID, GateID, Mechanism, Username, State, Confidence, IssuedBy, ApprovedBy, Relation string
+	MayBe, Groups, Chain, From, Stored, Readers, Sources                               []string
+	Expires, LastUsed                                                                  string
+	Endless                                                                            bool
+	Power                                                                              struct {
 		Level   string
 		Reasons []struct {
 			What, Becomes string

@@ -35,7 +35,7 @@ func TestMain(m *testing.M) {
 // run runs the tests with everything started, and stops it all.
 func run(ctx context.Context, m *testing.M) (status int, err error) {
 	stop := func(what func() error) { err = errors.Join(err, what()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.KubectlOstiary)...); err != nil {
+	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.KubectlOstiary, binaries.Ostiary)...); err != nil {
 		return 1, err
 	}
 	if shared.issuer, err = minter.Start(ctx); err != nil {

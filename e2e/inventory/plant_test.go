@@ -51,6 +51,8 @@ type planted struct {
 	secrets []string
 	// folder holds the kubeconfigs; frontProxy is the proxies' certificate.
 	folder, frontProxy string
+	// kept is carol's token, which the provider made.
+	kept string
 	// unrecorded is the id of a certificate that was signed with the CA's key and with nobody's knowledge.
 	unrecorded string
 }
@@ -278,7 +280,7 @@ func (p *planted) tokens(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.want["jwt"] = "USER=jwt/oidc:carol"
+	p.want["jwt"], p.kept = "USER=jwt/oidc:carol", token
 	if err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
 		return p.useToken(ctx, token) == nil, nil // the API server fetches keys in its own time
 	}); err != nil {

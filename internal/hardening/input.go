@@ -44,7 +44,7 @@ func (in *input) needs(v *verdict, sources ...facts.Source) {
 		status := in.f.Status(source)
 		text := string(source) + ": "
 		switch {
-		case status.State == facts.NotAsked:
+		case status.State == facts.NotAsked && status.Detail == "":
 			text += "not looked at"
 		case status.Detail != "":
 			text += status.Detail

@@ -17,19 +17,32 @@ func oi07() Check {
 }
 
 func judgeOI07(in *input, v *verdict) {
+	// An audit log does not tell how long a token of a provider lives; the token itself does, where a file holds it.
+	held := map[string]time.Duration{}
+	for i := range in.f.Kubeconfigs {
+		for j := range in.f.Kubeconfigs[i].Users {
+			if t := in.f.Kubeconfigs[i].Users[j].Token; t != nil && t.ID != "" && !t.Issued.IsZero() && !t.Expires.IsZero() {
+				held["JTI="+t.ID] = t.Expires.Sub(t.Issued)
+			}
+		}
+	}
 	used := in.usage(v)
 	for i := range used {
 		o := &used[i]
 		if o.Mechanism != "jwt" {
 			continue
 		}
+		lifetime := o.Lifetime
+		if lifetime == 0 {
+			lifetime = held[o.CredentialID]
+		}
 		switch {
-		case o.Lifetime == 0:
+		case lifetime == 0:
 			v.unknown("how long the tokens of people live was not recorded")
-		case o.Lifetime > days(1):
-			v.fail("user "+o.Username, facts.EvidenceUse, "used a token that lives for %s", span(o.Lifetime))
-		case o.Lifetime > time.Hour:
-			v.warn("user "+o.Username, facts.EvidenceUse, "used a token that lives for %s", span(o.Lifetime))
+		case lifetime > days(1):
+			v.fail("user "+o.Username, facts.EvidenceUse, "used a token that lives for %s", span(lifetime))
+		case lifetime > time.Hour:
+			v.warn("user "+o.Username, facts.EvidenceUse, "used a token that lives for %s", span(lifetime))
 		}
 	}
 	for i := range in.f.Kubeconfigs {

@@ -31,7 +31,7 @@ func judgeOI11(in *input, v *verdict) {
 	in.eachIssuer(v, func(subject string, _ facts.Evidence, issuer *facts.Issuer) {
 		all := fetches[fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(issuer.URL)))]
 		if len(all) == 0 {
-			v.unknown("no API server counts how fetching the keys of %s went (Kubernetes 1.35 and later do)", issuer.URL)
+			v.unknown("no API server counts how fetching the keys of %s went (Kubernetes 1.37 does)", issuer.URL)
 		}
 		for _, fetch := range all {
 			if fetch.Failed.After(fetch.Worked) {

@@ -55,7 +55,7 @@ func judgeOV07(in *input, v *verdict) {
 			}
 		}
 	}
-	if len(never) > 0 {
+	if len(never) > 0 && in.f.Usage != nil {
 		v.unknown("whether %s were seen in the last %d days: the records of use reach back to %s", someOf(never), goneDays, in.recordsFrom())
 	}
 	v.pass(facts.EvidenceUse, "every user and group that bindings name was seen within %d days", goneDays)

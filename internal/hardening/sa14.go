@@ -24,7 +24,7 @@ func judgeSA14(in *input, v *verdict) {
 			v.unknown("the keys of %s are an external signer's (--service-account-signing-endpoint), which alone can say", s.Name)
 			continue
 		case len(s.Flags["service-account-key-file"]) == 0:
-			v.fail(s.Name, s.Evidence, "--service-account-key-file is not set: API servers up to Kubernetes 1.19 verify tokens with the key of --tls-private-key-file then, later ones do not start")
+			v.fail(s.Name, s.Evidence, "--service-account-key-file is not set: older API servers verify tokens with the key of --tls-private-key-file then, today's do not start")
 			continue
 		case len(s.TokenKeys) == 0:
 			in.file(v, s, "service-account-key-file")

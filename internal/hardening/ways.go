@@ -222,6 +222,7 @@ func times(minutes int) string {
 // isolation judges what runs beside the software that vouches for people: whoever changes that can be anyone.
 func (in *input) isolation(v *verdict, purpose string) {
 	in.needs(v, facts.SourceSoftware)
+	vendor, own := "", false
 	for i := range in.f.Software {
 		s := &in.f.Software[i]
 		if s.Purpose != purpose {
@@ -230,7 +231,8 @@ func (in *input) isolation(v *verdict, purpose string) {
 		subject := purpose + " " + s.Host
 		switch {
 		case s.Service == "" && sharedBy("https://"+s.Host) != "":
-			continue // its vendor runs it
+			vendor = s.Host
+			continue
 		case s.Service == "":
 			v.unknown("what runs beside the %s: nothing of this cluster that is known answers there, so whoever runs it must say", subject)
 			continue
@@ -238,6 +240,7 @@ func (in *input) isolation(v *verdict, purpose string) {
 			v.unknown("no pod was found behind the Service %s/%s of the %s", s.Namespace, s.Service, subject)
 			continue
 		}
+		own = true
 		for _, pod := range s.Pods {
 			if why := in.strongAccount(s.Namespace, pod.Account); why != "" {
 				v.fail(subject, facts.EvidenceObject, "runs as the service account %s/%s, which amounts to the whole cluster (%s)", s.Namespace, pod.Account, why)
@@ -255,6 +258,14 @@ func (in *input) isolation(v *verdict, purpose string) {
 		}
 	}
 	in.needs(v, facts.SourceRBAC)
+	switch {
+	case own:
+	case vendor != "":
+		v.na(facts.EvidenceObject, "%s is run by whoever sells it, and not in this cluster", vendor)
+		return
+	default:
+		v.unknown("what runs beside the %s", purpose)
+	}
 	v.pass(facts.EvidenceObject, "the %s has a namespace and nodes of its own, and a NetworkPolicy", purpose)
 }
 

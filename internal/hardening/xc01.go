@@ -45,5 +45,8 @@ func span(d time.Duration) string {
 	if d >= 2*day { //nolint:mnd // "1 days" is no English
 		return fmt.Sprintf("%d days", d/day)
 	}
+	if d < 2*time.Hour { //nolint:mnd // likewise
+		return fmt.Sprintf("%d minutes", d/time.Minute)
+	}
 	return fmt.Sprintf("%d hours", d/time.Hour)
 }

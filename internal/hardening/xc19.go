@@ -31,7 +31,7 @@ func judgeXC19(in *input, v *verdict) {
 	for _, c := range in.certificates() {
 		names = append(names, c.cert.CommonName)
 	}
-	v.pass(facts.EvidenceExtension, "one CA is believed; exchanging it cuts off %d certificates that are known: %s", len(names), someOf(names))
+	v.pass(facts.EvidenceExtension, "one CA is believed; exchanging it cuts off %d certificates that are known%s", len(names), listed(names))
 }
 
 // judgeClientCAs says how many CAs are believed, and who depends on each.
@@ -55,4 +55,12 @@ func (in *input) judgeClientCAs(v *verdict, subject string, evidence facts.Evide
 	}
 	slices.Sort(parts)
 	v.warn(subject, evidence, "%d CAs are believed: %s", len(parts), strings.Join(parts, ", "))
+}
+
+// listed shows names behind a colon; nothing where there are none.
+func listed(names []string) string {
+	if len(names) == 0 {
+		return ""
+	}
+	return ": " + someOf(names)
 }

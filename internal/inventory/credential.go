@@ -78,6 +78,8 @@ type Credential struct {
 	// ID is the same in every run. It is spelled as Kubernetes and the gate do where they have one.
 	ID   string `json:"id"`
 	Kind Kind   `json:"kind"`
+	// GateID is what the gate's ledger calls it, where that is another name.
+	GateID string `json:"gateID,omitempty"`
 	// Mechanism is spelled as in the gate's configuration; empty where several are possible, which MayBe lists then.
 	Mechanism string   `json:"mechanism,omitempty"`
 	MayBe     []string `json:"mayBe,omitempty"`

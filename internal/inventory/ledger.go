@@ -43,6 +43,11 @@ func (b *builder) fromLedger() {
 		if entry.Mechanism == string(identity.ServiceAccount) {
 			id = withoutDigest(id)
 		}
+		gateID := ""
+		if line, ok := b.static[entry.ID]; ok {
+			// Both files have an entry of this user in this place. That it is one token cannot be seen without it.
+			id, gateID = line, entry.ID
+		}
 		c := b.add(Credential{
 			ID: id, Kind: KindCredential, Mechanism: entry.Mechanism, Issuer: entry.Issuer, Username: entry.Username, Groups: withoutAuthenticated(entry.Groups),
 			Issued: entry.NotBefore, Expires: entry.NotAfter, IssuedBy: entry.IssuedTo, Confidence: Observed, recorded: entry.Origin == "issued" || entry.Origin == "imported",
@@ -50,6 +55,10 @@ func (b *builder) fromLedger() {
 		if entry.Mechanism == string(identity.TokenRequest) || entry.Mechanism == string(identity.ServiceAccount) {
 			known := requested(id, entry.Username)
 			c.fill(&Credential{account: known.account})
+		}
+		if gateID != "" {
+			c.GateID = gateID
+			c.note("the gate has a token of this user as " + gateID + ", taken for the same")
 		}
 		if !entry.FirstUsed.IsZero() && (c.FirstSeen.IsZero() || entry.FirstUsed.Before(c.FirstSeen)) {
 			c.FirstSeen = entry.FirstUsed

@@ -36,6 +36,7 @@ func (b *builder) staticTokens() {
 				ID: id, Kind: KindCredential, Mechanism: string(identity.StaticToken), Issuer: "file", Username: entry.User, Groups: entry.Groups,
 				Endless: true, Stored: []string{path}, Confidence: Listed, recorded: true,
 			}, "static token file")
+			b.static[identity.ClearTextTokenID(entry.User, ofUser[entry.User]).Value] = id
 			if file, ok := server.File("token-auth-file"); ok && c.Issued.IsZero() {
 				c.Issued, c.Note = file.Changed, "issued: when the file was last changed"
 			}

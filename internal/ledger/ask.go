@@ -69,17 +69,18 @@ func again(ctx context.Context, answer func(error) bool, do func(context.Context
 }
 
 // bring commits a transaction that can be written once at most, as one of its own writes makes a condition of it fail. Where nobody
-// knows whether it was it is tried again, and its first record tells then.
+// knows whether it was it is tried again, and its proof tells then.
 func (l *Ledger) bring(ctx context.Context, t Transaction) (revision int64, err error) {
 	unsure := false
 	err = again(ctx, func(err error) bool { return errors.Is(err, ErrConflict) || errors.Is(err, ErrFull) }, func(ctx context.Context) (err error) {
 		revision, err = l.config.Store.Commit(ctx, t)
 		if unsure && errors.Is(err, ErrConflict) {
-			written, readErr := l.ask(ctx, t.Puts[0].Key)
+			proof := t.proof()
+			written, readErr := l.ask(ctx, proof.Key)
 			if readErr != nil {
 				return readErr
 			}
-			if bytes.Equal(written.Value, t.Puts[0].Value) {
+			if bytes.Equal(written.Value, proof.Value) {
 				revision, err = written.Revision, nil
 			}
 		}

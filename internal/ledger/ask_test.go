@@ -3,11 +3,14 @@ package ledger_test
 import (
 	"context"
 	"errors"
+	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/ledger"
 )
 
@@ -181,4 +184,74 @@ func TestActsOfTheOutdated(t *testing.T) {
 	if _, err := l.Revoke(t.Context(), r); err != nil || r.Index != last+1 {
 		t.Errorf("the act is number %d, after %d: %v", r.Index, last, err)
 	}
+}
+
+// TestActsGoTogether: many who shut out and lift at once, some of them the same, at two replicas, each get what they asked for; and
+// the ledger stays whole, as a third replica that reads it afterwards finds.
+func TestActsGoTogether(t *testing.T) {
+	t.Parallel()
+	store := openStore(t)
+	writes := &counting{Store: store}
+	a, b := run(t, writes, named("a")), run(t, store, named("b"))
+	const each = 40
+	twice := revoke(t, a, ledger.Target{Kind: ledger.User, Name: "twice"})
+	before := writes.count.Load()
+	var group sync.WaitGroup
+	var lifted, lateLifts atomic.Int64
+	for i := range each {
+		for _, l := range []*ledger.Ledger{a, b} {
+			group.Go(func() {
+				r := &ledger.Revocation{Target: ledger.Target{Kind: ledger.User, Name: "user-" + strconv.Itoa(i)}, Reason: "a test", Actor: by()}
+				if _, err := l.Revoke(t.Context(), r); err != nil {
+					t.Error(err)
+					return
+				}
+				if i%2 == 0 {
+					if _, _, err := l.Lift(t.Context(), r.Name, ledger.Lift{Reason: "over", Actor: by()}); err != nil {
+						t.Error(err)
+					}
+				}
+			})
+			group.Go(func() {
+				switch _, _, err := l.Lift(t.Context(), twice.Name, ledger.Lift{Reason: "over", Actor: by()}); {
+				case err == nil:
+					lifted.Add(1)
+				case errors.Is(err, ledger.ErrLifted):
+					lateLifts.Add(1)
+				default:
+					t.Error(err)
+				}
+			})
+		}
+	}
+	group.Wait()
+	if lifted.Load() != 1 || lateLifts.Load() != 2*each-1 {
+		t.Errorf("lifted %d times, and %d were late", lifted.Load(), lateLifts.Load())
+	}
+	c := run(t, store, named("c"))
+	for i := range each {
+		cred := certificate("c-"+strconv.Itoa(i), func(c *authn.Credential) { c.Identity.Username = "user-" + strconv.Itoa(i) })
+		if err := c.Judge(request(), cred); errors.Is(err, ledger.ErrRevoked) != (i%2 == 1) {
+			t.Errorf("%d: %v", i, err)
+		}
+	}
+	if n := writes.count.Load() - before; n > 3*each/2 { // it made 61 acts or more
+		t.Errorf("one replica tried %d transactions", n)
+	}
+}
+
+func named(name string) func(*ledger.Config) { return func(c *ledger.Config) { c.Replica = name } }
+
+// counting counts transactions that are acts.
+type counting struct {
+	ledger.Store
+
+	count atomic.Int64
+}
+
+func (c *counting) Commit(ctx context.Context, t ledger.Transaction) (int64, error) {
+	if n := len(t.Puts); n > 0 && strings.HasPrefix(t.Puts[n-1].Key, "act/") {
+		c.count.Add(1)
+	}
+	return c.Store.Commit(ctx, t)
 }

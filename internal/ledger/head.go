@@ -130,9 +130,9 @@ func (l *Ledger) readStand(ctx context.Context) (*stand, error) {
 	return &stand{record, now}, err
 }
 
-// seal adds to an act's transaction the head that follows from it.
-func (h head) seal(before Record, t Transaction, back *rollback) (Transaction, error) {
-	next := head{Index: h.Index + 1, Standing: h.Standing, Epoch: h.Epoch}
+// seal adds to an act's transaction the head that follows from it, and returns that too.
+func (h head) seal(before Record, t Transaction, back *rollback) (sealed Transaction, next head, err error) {
+	next = head{Index: h.Index + 1, Standing: h.Standing, Epoch: h.Epoch}
 	parts := [][]byte{h.Chain[:], binary.BigEndian.AppendUint64(nil, next.Index)}
 	for _, record := range t.Puts {
 		parts = append(parts, []byte("put"), []byte(record.Key), record.Value)
@@ -153,16 +153,28 @@ func (h head) seal(before Record, t Transaction, back *rollback) (Transaction, e
 		parts = append(parts, []byte("rollback"), binary.BigEndian.AppendUint64(nil, uint64(next.Epoch))) //nolint:gosec // of a clock after 1970
 	}
 	next.Chain = digestParts(parts...)
-	for key, value := range map[string]any{headKey: next, actName(next.Index): act{Chain: next.Chain, Rollback: back}} {
-		text, err := json.Marshal(value)
+	for _, record := range []struct {
+		key   string
+		value any
+	}{{headKey, next}, {actName(next.Index), act{Chain: next.Chain, Rollback: back}}} {
+		text, err := json.Marshal(record.value)
 		if err != nil {
-			return t, fmt.Errorf("ledger: %w", err)
+			return t, next, fmt.Errorf("ledger: %w", err)
 		}
-		t.Puts = append(t.Puts, Record{Key: key, Value: text})
+		t.Puts = append(t.Puts, Record{Key: record.key, Value: text})
 	}
 	t.Unchanged = append(t.Unchanged, before)
 	t.Essential = true // a store that is full must not keep anybody from being shut out
-	return t, nil
+	return t, next, nil
+}
+
+// proof is the record that tells whether a transaction was written: its act's, whose digest is of all that it wrote, or, where it is
+// none, the one that it made.
+func (t *Transaction) proof() Record {
+	if last := t.Puts[len(t.Puts)-1]; strings.HasPrefix(last.Key, actKey) {
+		return last
+	}
+	return t.Puts[0]
 }
 
 // take reads the head's record, if it is that.

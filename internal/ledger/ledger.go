@@ -88,6 +88,8 @@ type Ledger struct {
 	usage    usage
 	lookups  *rate.Limiter
 	recorder *recorder
+	acts     chan *pending
+	over     chan struct{}             // closed when no more acts are taken
 	proven   atomic.Pointer[time.Time] // the last moment at which the mirror is known to have held everything
 	late     time.Time                 // since when the mirror lacks what the fence names; zero if it does not. It is the prover's own
 
@@ -117,7 +119,7 @@ func New(config Config) (*Ledger, error) {
 	}
 	return &Ledger{
 		config: config, mirror: newMirror(), news: make(chan struct{}), replicas: make(map[string]*replicaView),
-		usage: usage{uses: make(map[identity.CredentialID]Use)}, recorder: newRecorder(), alarms: make(map[string]time.Time),
+		usage: usage{uses: make(map[identity.CredentialID]Use)}, recorder: newRecorder(), acts: make(chan *pending), over: make(chan struct{}), alarms: make(map[string]time.Time),
 		questions: make(chan string, questionsKept), lookups: rate.NewLimiter(lookups, lookups),
 	}, nil
 }
@@ -128,6 +130,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	group.Go(func() error { l.follow(ctx); return nil })
 	group.Go(func() error { l.prove(ctx); return nil })
 	group.Go(func() error { l.record(ctx); return nil })
+	group.Go(func() error { l.acting(ctx); return nil })
 	group.Go(func() error { l.flushing(ctx); return nil })
 	group.Go(func() error { l.tidying(ctx); return nil })
 	if l.config.Replica != "" {

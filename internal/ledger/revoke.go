@@ -202,35 +202,6 @@ func (r *Revocation) Matches(now time.Time) func(cred *authn.Credential) bool {
 	return func(cred *authn.Credential) bool { return cred != nil && alone.find(cred, now).revocation != "" }
 }
 
-// commit writes what makes returns for the next index, together with the fence. Others may write meanwhile: then it is
-// made anew.
-func (l *Ledger) commit(ctx context.Context, makes func(index uint64) (Transaction, error)) (int64, error) {
-	// What the mirror has is most often what the store has, and tried first. Where it is not nothing is written.
-	for stands := l.stands.Load(); ; stands = nil {
-		if stands == nil {
-			known := l.mark.Load() // before reading: what is read is not older
-			var err error
-			if stands, err = l.readStand(ctx); err != nil {
-				return 0, err
-			}
-			if err := stands.head.behind(known); err != nil {
-				return 0, err // what is written to it would be lost again with what is missing
-			}
-		}
-		t, err := makes(stands.head.Index + 1)
-		if err != nil {
-			return 0, err
-		}
-		if t, err = stands.head.seal(stands.record, t, nil); err != nil {
-			return 0, err
-		}
-		revision, err := l.bring(ctx, t)
-		if !errors.Is(err, ErrConflict) {
-			return revision, err
-		}
-	}
-}
-
 // inForce waits until a revision is in force at every replica: applied, or certainly fenced.
 func (l *Ledger) inForce(ctx context.Context, began time.Time, revision int64, names map[string]bool) (*InForce, error) {
 	fenced, cancel := context.WithTimeout(ctx, fencedAfter)

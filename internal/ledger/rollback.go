@@ -46,7 +46,7 @@ func AcceptRollback(ctx context.Context, store Store, actor Actor, reason string
 		t.Unchanged = append(t.Unchanged, Record{Key: revocationKey + r.Name})
 		t.Puts = append(t.Puts, Record{Key: revocationKey + r.Name, Value: value})
 	}
-	if t, err = h.seal(before, t, &rollback{From: h.Index, Reason: reason, Actor: actor, At: now.Truncate(time.Second)}); err != nil {
+	if t, _, err = h.seal(before, t, &rollback{From: h.Index, Reason: reason, Actor: actor, At: now.Truncate(time.Second)}); err != nil {
 		return nil, err
 	}
 	if _, err := store.Commit(ctx, t); err != nil {

@@ -202,6 +202,10 @@ func (e *Engine) inSpite(h *held, raw string, now int64, until time.Time, what s
 // begin takes one of the places that there are for tokens which are not known. Some are kept for those who come from where
 // good ones came from.
 func (e *Engine) begin(ctx context.Context, h *held, strange bool) error {
+	// What passes a lock was counted there.
+	if strange && h.reserved && !h.shared && h.form == JWS && !e.rush.take(e.touch(time.Now().UnixNano()), maxRushed) {
+		return &authn.LockedError{Detail: "too many signed tokens of strangers are judged in this second"}
+	}
 	kept := e.kept
 	if strange {
 		kept = nil

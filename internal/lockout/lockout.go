@@ -31,8 +31,8 @@ const (
 const (
 	// strikesLast is how long it is remembered that a pair was locked or failed, and that a prefix' parts were bad.
 	strikesLast = 24 * time.Hour
-	// maxRushed bounds the strong tokens that are judged in a second from all locked places together: what half a core does
-	// when each costs a signature check.
+	// maxRushed bounds the signatures that are checked in a second for strangers, and the strong tokens that are judged in it from
+	// locked places, all together: what half a core does.
 	maxRushed = 2000
 	// maxLooks bounds the tokens from locked places that are looked at in a second whether they are strong.
 	maxLooks = 10_000
@@ -112,7 +112,7 @@ type Engine struct {
 	// open and kept hold the attempts under way of tokens that are not known to be good.
 	open, kept chan struct{}
 	waiting    atomic.Int64
-	// rush counts the strong tokens that are judged in spite of a lock, looks those that are looked at whether they are.
+	// rush counts the strangers' signed tokens and the strong ones that are judged in spite of a lock, looks those that are looked at whether they are.
 	rush, looks perSecond
 
 	warn struct {

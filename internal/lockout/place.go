@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"hash/maphash"
 	"net/netip"
+	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
 )
@@ -50,6 +51,16 @@ func (e *Engine) placeOf(r *authn.Request) (at place, shared bool) {
 		return at, e.crowd.is(at)
 	}
 	return place{lo: nowhere}, true
+}
+
+// Knows reports whether a good token came from a source, as far as is remembered: room that is short is not strangers'.
+func (e *Engine) Knows(source netip.Addr) bool {
+	if !source.IsValid() {
+		return false
+	}
+	s, b := e.at(placeOfAddress(source), time.Now().UnixNano(), false)
+	defer s.mu.Unlock()
+	return b != nil && b.flags&proven != 0
 }
 
 // askerOf is the place of what an API server asks about: each has one for each shape of tokens.

@@ -53,6 +53,7 @@ type Review struct {
 // Item is one line of the population: what a reviewer needs to decide.
 type Item struct {
 	ID         string    `json:"id"`
+	GateID     string    `json:"gateID,omitempty"`
 	Mechanism  string    `json:"mechanism"`
 	Username   string    `json:"username"`
 	Owner      string    `json:"owner,omitempty"`
@@ -115,7 +116,7 @@ func Start(inv *inventory.Inventory, tool, startedBy string, incompleteOK bool) 
 			continue
 		}
 		item := Item{
-			ID: c.ID, Mechanism: c.MechanismText(), Username: c.Username, Owner: c.Owner, Groups: c.Groups, Issuer: c.Issuer, Power: c.Power.Level.String(),
+			ID: c.ID, GateID: c.GateID, Mechanism: c.MechanismText(), Username: c.Username, Owner: c.Owner, Groups: c.Groups, Issuer: c.Issuer, Power: c.Power.Level.String(),
 			Privileged: c.Power.Level.IsWholeCluster(), State: string(c.State), Issued: c.Issued, IssuedBy: c.IssuedBy, Expires: c.Expires,
 			LastUsed: c.LastUsed, WindowFrom: c.Window.From,
 		}

@@ -175,7 +175,7 @@ func (s *Server) serve(ctx, life context.Context, checked *config.Checked) error
 	}
 	gate := s.gateServer(life, checked)
 	group, ctx := errgroup.WithContext(ctx)
-	group.Go(func() error { return serveUntilClosed(gate, s.limiter) })
+	group.Go(func() error { return serveUntilClosed(gate, gateway.NewLane(s.lockout.Knows).Wrap(s.limiter)) })
 	group.Go(admin.serve)
 	group.Go(asked.serve)
 	group.Go(func() error { return s.watch(ctx, life) })

@@ -138,11 +138,11 @@ func (m *Certificates) examine(ctx context.Context, leaf *x509.Certificate, now 
 		}
 	}
 	switch {
+	case now.Before(leaf.NotBefore) || now.After(leaf.NotAfter): // first: what ended is not kept in the book for ever
+		v.answer = authn.Refuse(ErrTime)
 	case !ours || !known || found.Certificate == nil || found.Certificate.TBS != sha256.Sum256(leaf.RawTBSCertificate) || found.Certificate.Issuer != issuing.ID:
 		m.config.Forged(issuing, leaf)
 		v.answer = authn.Refuse(fmt.Errorf("certificate serial %s: %w", leaf.SerialNumber.Text(hexadecimal), ErrForged))
-	case now.Before(leaf.NotBefore) || now.After(leaf.NotAfter):
-		v.answer = authn.Refuse(ErrTime)
 	case !owner.Open(now):
 		v.answer = authn.Refuse(ErrEnded)
 	default:

@@ -25,6 +25,9 @@ const (
 	// maxTokenBytes bounds what is parsed. kube-apiserver takes what fits its header limit; tokens with the claims of
 	// a person in hundreds of groups stay below 32 KiB.
 	maxTokenBytes = 64 << 10
+	// maxStrangers bounds the strangers' tokens that are verified at a time. One that names an unknown key may wait for its
+	// issuer for as long as that takes, and must not keep what is judged by others from being judged meanwhile.
+	maxStrangers = 128
 )
 
 // Errors of this package; those of verification are Kubernetes' own.
@@ -38,6 +41,7 @@ type Mechanism struct {
 	issuers  []issuer
 	verified authenticator.Token
 	stop     context.CancelFunc
+	room     *authn.Room
 }
 
 // issuer is one entry of the AuthenticationConfiguration, and Kubernetes' authenticator for it.
@@ -50,7 +54,7 @@ type issuer struct {
 // succeeds; Ready tells how far that is. Close ends it.
 func New(ctx context.Context, configuration *Configuration) (*Mechanism, error) {
 	ctx, stop := context.WithCancel(ctx)
-	m := &Mechanism{stop: stop}
+	m := &Mechanism{stop: stop, room: authn.NewRoom("JSON Web Tokens", maxStrangers)}
 	compiler := authenticationcel.NewDefaultCompiler()
 	for _, entry := range configuration.issuers {
 		client, err := newClient(entry.Issuer.CertificateAuthority)
@@ -89,11 +93,16 @@ func (m *Mechanism) Ready() error {
 }
 
 // AuthenticateToken answers for one token. A token of none of the issuers is no credential of this mechanism (OIDC-1).
-func (m *Mechanism) AuthenticateToken(ctx context.Context, _ *authn.Request, token secret.String) authn.Answer {
+func (m *Mechanism) AuthenticateToken(ctx context.Context, r *authn.Request, token secret.String) authn.Answer {
 	raw := token.Reveal()
 	if len(raw) > maxTokenBytes {
 		return authn.Reject(errTooLong)
 	}
+	leave, err := m.room.Enter(r)
+	if err != nil {
+		return authn.Fail(err)
+	}
+	defer leave()
 	response, ok, err := m.verified.AuthenticateToken(ctx, raw)
 	switch {
 	case err != nil && (errors.Is(err, errNotInitialised) || ctx.Err() != nil):

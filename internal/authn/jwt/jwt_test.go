@@ -1,15 +1,19 @@
 package jwt_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,6 +32,16 @@ type issuer struct {
 	*httptest.Server
 	key     *ecdsa.PrivateKey
 	fetches atomic.Int64
+	// hang, if it is set, is what the keys wait for.
+	hang atomic.Pointer[chan struct{}]
+}
+
+// hangs has the issuer's keys wait until the end of the test.
+func (i *issuer) hangs(t testing.TB) {
+	t.Helper()
+	over := make(chan struct{})
+	i.hang.Store(&over)
+	t.Cleanup(func() { close(over) })
 }
 
 func newIssuer(t testing.TB) *issuer {
@@ -43,6 +57,9 @@ func newIssuer(t testing.TB) *issuer {
 	})
 	mux.HandleFunc("/keys", func(w http.ResponseWriter, _ *http.Request) {
 		i.fetches.Add(1)
+		if over := i.hang.Load(); over != nil {
+			<-*over
+		}
 		_ = json.NewEncoder(w).Encode(jose.JSONWebKeySet{Keys: []jose.JSONWebKey{{Key: key.Public(), KeyID: "k1", Algorithm: "ES256", Use: "sig"}}})
 	})
 	i.Server = httptest.NewTLSServer(mux)
@@ -262,5 +279,52 @@ func BenchmarkSeenToken(b *testing.B) {
 		if mechanism.AuthenticateToken(b.Context(), &authn.Request{}, token).Outcome != authn.Accepted {
 			b.Fatal("refused")
 		}
+	}
+}
+
+// TestAnIssuerThatHangs: tokens that wait for an issuer which does not answer are so many at a time; a stranger's next one is
+// told to come back, and what names a key that is known is judged at once.
+func TestAnIssuerThatHangs(t *testing.T) {
+	t.Parallel()
+	here := newIssuer(t)
+	mechanism := newMechanism(t, here)
+	ctx, cancel := context.WithCancel(t.Context())
+	if got := mechanism.AuthenticateToken(ctx, &authn.Request{}, secret.New(here.sign(t, "k1", nil))); got.Outcome != authn.Accepted {
+		t.Fatalf("a good token: %+v", got)
+	}
+	here.hangs(t)
+	var waiting sync.WaitGroup
+	defer waiting.Wait()
+	defer cancel()
+	ask := func(i int, stranger bool, keyID string) authn.Answer {
+		r := &authn.Request{Stranger: stranger, Source: netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})}
+		return mechanism.AuthenticateToken(ctx, r, secret.New(here.sign(t, keyID, map[string]any{"jti": fmt.Sprint(i)})))
+	}
+	busy := make(chan struct{}, 1)
+	deadline, ticker := time.After(20*time.Second), time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	// What was fetched a moment ago is not fetched again, so that the first ones do not wait.
+	for i, full := 0, false; !full; i++ {
+		waiting.Go(func() {
+			if _, ok := errors.AsType[*authn.LockedError](ask(i, true, fmt.Sprintf("junk-%d", i)).Cause); ok {
+				select {
+				case busy <- struct{}{}:
+				default:
+				}
+			}
+		})
+		select {
+		case <-busy:
+			full = true
+		case <-ticker.C:
+		case <-deadline:
+			t.Fatal("strangers' tokens are waited for without a bound")
+		}
+	}
+	if got := ask(1<<16-1, true, "k1"); !got.Failed {
+		t.Errorf("a stranger's token beyond the bound: %+v", got)
+	}
+	if got := ask(1<<16-2, false, "k1"); got.Outcome != authn.Accepted {
+		t.Errorf("a known place's token is not judged meanwhile: %v", got.Cause)
 	}
 }

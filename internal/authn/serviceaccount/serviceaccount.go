@@ -31,6 +31,8 @@ const (
 	askTimeout = 10 * time.Second
 	// maxAsking bounds the questions under way, to one cluster: more than a healthy one needs, and little to keep waiting.
 	maxAsking = 100
+	// maxStrangers of them may be about strangers' tokens, whose keys may have to be waited for besides.
+	maxStrangers = 75
 )
 
 // Cluster answers what only the cluster knows.
@@ -56,6 +58,7 @@ type Config struct {
 type Authority struct {
 	config Config
 	asking *semaphore.Weighted
+	room   *authn.Room
 }
 
 // New returns an Authority.
@@ -63,7 +66,7 @@ func New(config Config) (*Authority, error) {
 	if config.Cluster == nil || config.Keys == nil || len(config.Issuers) == 0 {
 		return nil, errors.New("serviceaccount: cluster, keys and issuers are required")
 	}
-	return &Authority{config: config, asking: semaphore.NewWeighted(maxAsking)}, nil
+	return &Authority{config: config, asking: semaphore.NewWeighted(maxAsking), room: authn.NewRoom("ServiceAccounts' tokens", maxStrangers)}, nil
 }
 
 // Ready returns an error while no token could be judged.
@@ -73,6 +76,7 @@ func (a *Authority) Ready() error { return a.config.Keys.Ready() }
 type Mechanism struct {
 	issuers []string
 	alive   authenticator.Token
+	room    *authn.Room
 }
 
 // Secrets returns the mechanism for tokens that are kept in Secrets.
@@ -112,7 +116,7 @@ func (a *Authority) mechanism(issuers []string, read func(ctx context.Context, t
 		}
 		return a.ask(ctx, token, claims)
 	})
-	return &Mechanism{issuers: issuers, alive: cache.New(judge, false, aliveHolds, deadHolds)}
+	return &Mechanism{issuers: issuers, alive: cache.New(judge, false, aliveHolds, deadHolds), room: a.room}
 }
 
 // AuthenticateToken answers for one token. A token of another issuer is no credential of this mechanism (SAB-1).
@@ -127,6 +131,11 @@ func (m *Mechanism) AuthenticateToken(ctx context.Context, r *authn.Request, tok
 	if len(r.Audiences) > 0 {
 		ctx = authenticator.WithAudiences(ctx, r.Audiences)
 	}
+	leave, err := m.room.Enter(r)
+	if err != nil {
+		return authn.Fail(err)
+	}
+	defer leave()
 	response, ok, err := m.alive.AuthenticateToken(ctx, raw)
 	switch {
 	case errors.Is(err, errAsk), err != nil && ctx.Err() != nil:

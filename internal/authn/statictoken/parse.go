@@ -119,7 +119,7 @@ func (b *builder) identify(r *record) (identity.CredentialID, digest, bool) {
 	}
 	b.table.clearText++
 	b.perUser[r.username]++
-	return clearTextCredentialID(r.username, b.perUser[r.username]), digestOf(r.token), true
+	return identity.ClearTextTokenID(r.username, b.perUser[r.username]), digestOf(r.token), true
 }
 
 // malformedHash names the form that was expected.

@@ -3,9 +3,7 @@ package statictoken
 import (
 	"crypto/rand"
 	"crypto/sha256"
-	"encoding/binary"
 	"encoding/hex"
-	"strconv"
 	"strings"
 
 	"github.com/ostiary/ostiary/internal/identity"
@@ -19,8 +17,6 @@ const (
 	idBytes = 8
 	// credentialPrefix starts the credential ids of this mechanism, in the form of Kubernetes' own X509SHA256=.
 	credentialPrefix = "STATIC="
-	// clearTextPrefix keeps the ids of clear-text entries apart from those of hashed ones.
-	clearTextPrefix = "cleartext-"
 )
 
 type digest = [sha256.Size]byte
@@ -66,16 +62,6 @@ func newID() string {
 // hashedCredentialID names a hashed entry.
 func hashedCredentialID(id string) identity.CredentialID {
 	return identity.CredentialID{Value: credentialPrefix + id}
-}
-
-// clearTextCredentialID names the count-th clear-text entry of a user. The file holds no better name: anything made of
-// the token would help to guess it. The user's name goes in as a digest, as it may hold anything.
-func clearTextCredentialID(username string, count int) identity.CredentialID {
-	input := binary.BigEndian.AppendUint64(nil, uint64(len(username)))
-	input = append(input, username...)
-	input = strconv.AppendInt(input, int64(count), 10)
-	sum := sha256.Sum256(input)
-	return identity.CredentialID{Value: credentialPrefix + clearTextPrefix + hex.EncodeToString(sum[:idBytes])}
 }
 
 func isLowerHex(s string) bool {

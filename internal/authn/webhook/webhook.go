@@ -14,7 +14,6 @@ import (
 	"sync"
 	"time"
 
-	"golang.org/x/sync/semaphore"
 	"k8s.io/apiserver/pkg/authentication/authenticator"
 	"k8s.io/apiserver/pkg/authentication/token/cache"
 	"k8s.io/apiserver/pkg/authentication/user"
@@ -58,7 +57,7 @@ type Service struct {
 	ask    func(implicit []string) (*webhook.WebhookTokenAuthenticator, error)
 	close  func()
 	// strangers bounds the questions about tokens of which nothing good is known, so that junk leaves room; nil: no bound.
-	strangers *semaphore.Weighted
+	strangers *authn.Room
 
 	mu         sync.Mutex
 	mechanisms map[string]*Mechanism // by implicit audiences
@@ -75,7 +74,7 @@ func New(config Config) (*Service, error) {
 	s := &Service{config: config, server: rest.Host, close: guard.close, mechanisms: make(map[string]*Mechanism)}
 	_, _ = rand.Read(s.idKey[:]) // never fails
 	if config.MaxConcurrent > 0 {
-		s.strangers = semaphore.NewWeighted(strangersOf(config.MaxConcurrent))
+		s.strangers = authn.NewRoom("the webhook", strangersOf(config.MaxConcurrent))
 	}
 	s.ask = func(implicit []string) (*webhook.WebhookTokenAuthenticator, error) {
 		return webhook.New(rest, config.Version, implicit, *webhook.DefaultRetryBackoff())
@@ -87,7 +86,7 @@ func New(config Config) (*Service, error) {
 }
 
 // strangersOf is how many of so many questions at a time may be about strangers' tokens: three in four, and one at least.
-func strangersOf(concurrent int) int64 { return max(1, int64(concurrent)*3/4) } //nolint:mnd // as the comment says
+func strangersOf(concurrent int) int { return max(1, concurrent*3/4) } //nolint:mnd // as the comment says
 
 // Close lets go of idle connections. Questions under way go on.
 func (s *Service) Close() { s.close() }
@@ -131,12 +130,11 @@ func (m *Mechanism) AuthenticateToken(ctx context.Context, r *authn.Request, tok
 	if len(r.Audiences) > 0 {
 		ctx = authenticator.WithAudiences(ctx, r.Audiences)
 	}
-	if strangers := m.service.strangers; r.Stranger && strangers != nil {
-		if !strangers.TryAcquire(1) {
-			return authn.Fail(errBusy)
-		}
-		defer strangers.Release(1)
+	leave, err := m.service.strangers.Enter(r)
+	if err != nil {
+		return authn.Fail(err)
 	}
+	defer leave()
 	response, ok, err := m.cached.AuthenticateToken(ctx, raw)
 	_, refused := errors.AsType[*refusal](err)
 	switch {

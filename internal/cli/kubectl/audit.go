@@ -140,6 +140,9 @@ func newAuditReport(f *facts.Facts, findings []report.Finding) *report.Report {
 		result.Target = "files"
 	}
 	for _, status := range f.Sources {
+		if status.State == facts.NotAsked {
+			continue // it was not to be had, and the check that wants it says so
+		}
 		result.Sources = append(result.Sources, reportSource(status))
 	}
 	counts := map[report.State]int{}

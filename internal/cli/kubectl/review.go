@@ -158,6 +158,9 @@ func carryOut(ctx context.Context, decided *review.Review, flags *genericcliopti
 
 // targetOfItem is how the ledger names a line; otherwise it says what to do instead.
 func targetOfItem(item *review.Item) (target adminapi.Target, instead string) {
+	if item.GateID != "" {
+		return adminapi.Target{Credential: &adminapi.CredentialTarget{ID: item.GateID}}, ""
+	}
 	kind, value, _ := strings.Cut(item.ID, "=")
 	switch kind {
 	case "X509SHA256", "BOOTSTRAP", "STATIC", "JWTSHA256":

@@ -60,7 +60,8 @@ func (g *Gatherer) WebhookHandshakes(ctx context.Context) {
 	}
 	switch {
 	case failed != "":
-		g.note(facts.SourceWebhookHandshake, facts.Unreadable, len(g.found.WebhookHandshakes), failed, "a way to the webhook from where this runs")
+		// Names of the cluster lead nowhere from most places: that is no source that somebody could be given a right to.
+		g.note(facts.SourceWebhookHandshake, facts.NotAsked, len(g.found.WebhookHandshakes), failed, "a run from where the webhook can be reached")
 	case len(asked) > 0:
 		g.note(facts.SourceWebhookHandshake, facts.Read, len(g.found.WebhookHandshakes), "", "")
 	}
