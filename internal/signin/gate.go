@@ -261,7 +261,7 @@ func (g *Gate) failure(response *http.Response, body []byte) error {
 		}
 	}
 	if response.StatusCode >= http.StatusInternalServerError || response.StatusCode == http.StatusTooManyRequests {
-		return &NoAnswerError{From: g.address.URL, Cause: refused}
+		return &NoAnswerError{From: g.address.URL, Cause: errors.New(refused.Error())} // no refusal: asking again may help
 	}
 	return refused
 }

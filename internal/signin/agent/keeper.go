@@ -29,12 +29,12 @@ const (
 	linger = 20 * time.Second
 )
 
-// Errors of sessions.
+// Errors of sessions, as package session has them.
 var (
 	// ErrNoSession says that nobody is signed in there.
-	ErrNoSession = errors.New("not signed in")
+	ErrNoSession = session.ErrNone
 	// ErrEnded says that a session is over.
-	ErrEnded = errors.New("the session has ended")
+	ErrEnded = session.ErrEnded
 )
 
 // keeper holds the sessions. It is safe for concurrent use.

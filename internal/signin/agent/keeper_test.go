@@ -240,6 +240,22 @@ func TestProviderIsDown(t *testing.T) {
 	}
 }
 
+// TestGateIsDown shows that a gate which cannot answer now ends no session.
+func TestGateIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	name := w.signIn(t)
+	w.gate.Change(func(s *signintest.GateState) { s.Down = true })
+	w.forward(61 * time.Minute)
+	if _, err := w.credential(t.Context(), name, nil); codeOf(err) != codeNoAnswer {
+		t.Errorf("error %v", err)
+	}
+	w.gate.Change(func(s *signintest.GateState) { s.Down = false })
+	if _, err := w.credential(t.Context(), name, nil); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestSessionHasAnEnd(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

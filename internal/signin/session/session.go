@@ -30,6 +30,12 @@ const (
 	nameBytes = 8
 )
 
+// ErrNone says that nobody is signed in there, and ErrEnded that a session is over.
+var (
+	ErrNone  = errors.New("not signed in")
+	ErrEnded = errors.New("the session has ended")
+)
+
 // ErrNotRenewable says that a session holds nothing that gets a new certificate without a person.
 var ErrNotRenewable = errors.New("nothing renews this sign-in: it was made with a token that was given once, or the provider gave no refresh token")
 
