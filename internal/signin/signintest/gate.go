@@ -167,6 +167,10 @@ func (g *Gate) token(w http.ResponseWriter, r *http.Request) {
 		refuse(w, "invalid_grant")
 		return
 	}
+	if session != "" && r.PostFormValue("subject_token_type") == adminapi.TokenTypeJWT && r.PostFormValue("requested_token_type") == adminapi.TokenTypeX509 {
+		refuse(w, "invalid_grant") // a pipeline's session lasts no longer than its certificate
+		return
+	}
 	if session == "" {
 		session = "s-" + rand.Text()
 		g.sessions[session] = subject
@@ -176,7 +180,10 @@ func (g *Gate) token(w http.ResponseWriter, r *http.Request) {
 		lifetime = time.Hour
 	}
 	ends := g.state.Session
-	if ends == 0 {
+	switch {
+	case r.PostFormValue("subject_token_type") == adminapi.TokenTypeJWT:
+		ends = lifetime
+	case ends == 0:
 		ends = 12 * time.Hour
 	}
 	answer := adminapi.TokenAnswer{
