@@ -109,3 +109,19 @@ func TestCertificatesPassTheGuard(t *testing.T) {
 		t.Errorf("refused: %v", d.Cause)
 	}
 }
+
+// TestGuardIsRequired: a chain that judges tokens and has no guard is none, so that a route without a limit is never an
+// oversight. Who wants none asks for that by name.
+func TestGuardIsRequired(t *testing.T) {
+	t.Parallel()
+	tokens := []authn.TokenStep{{Name: identity.JWT, Mechanism: tokenSays{accept("alice")}}}
+	if _, err := authn.New(authn.Config{Admitter: admits{}, Tokens: tokens}); err == nil {
+		t.Error("a chain without a guard is taken")
+	}
+	if _, err := authn.New(authn.Config{Admitter: admits{}, Tokens: tokens, Guard: authn.Unguarded()}); err != nil {
+		t.Errorf("the twin: %v", err)
+	}
+	if _, err := authn.New(authn.Config{Admitter: admits{}}); err != nil {
+		t.Errorf("a chain that judges no tokens: %v", err)
+	}
+}

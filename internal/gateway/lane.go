@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"runtime"
 	"sync"
+	"sync/atomic"
 )
 
 // Lane keeps strangers' TLS handshakes from using up all processors: half of them at the most compute for clients of whom
@@ -55,6 +56,7 @@ func (l *laneListener) Accept() (net.Conn, error) {
 type laned struct {
 	net.Conn
 	lane *Lane
+	past atomic.Bool // it is free and holds nothing: reads and writes cost no lock any more
 
 	mu     sync.Mutex
 	asked  bool // whether the source is known
@@ -65,6 +67,9 @@ type laned struct {
 
 // Read implements net.Conn.
 func (c *laned) Read(p []byte) (int, error) {
+	if c.past.Load() {
+		return c.Conn.Read(p)
+	}
 	c.leave(false)
 	n, err := c.Conn.Read(p)
 	if n > 0 {
@@ -75,6 +80,9 @@ func (c *laned) Read(p []byte) (int, error) {
 
 // Write implements net.Conn.
 func (c *laned) Write(p []byte) (int, error) {
+	if c.past.Load() {
+		return c.Conn.Write(p)
+	}
 	c.leave(!asksAgain(p))
 	return c.Conn.Write(p)
 }
@@ -96,6 +104,7 @@ func (c *laned) enter() {
 		c.asked, c.free = true, c.lane.known(addressOf(c.Conn))
 	}
 	needs := !c.free && !c.inside
+	c.past.Store(c.free && !c.inside)
 	c.mu.Unlock()
 	if !needs {
 		return
@@ -119,4 +128,5 @@ func (c *laned) leave(free bool) {
 		<-c.lane.places
 	}
 	c.free = c.free || free
+	c.past.Store(c.free)
 }

@@ -118,7 +118,7 @@ func (s *Store) list(ctx context.Context, at *link, from, end string, revision i
 	}()
 	defer func() {
 		cancel()
-		for range pages { //nolint:revive // until the other side has ended
+		for range pages { // until the other side has ended
 		}
 	}()
 	for answer := range pages {

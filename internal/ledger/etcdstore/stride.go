@@ -1,10 +1,6 @@
 package etcdstore
 
-import (
-	"strings"
-
-	clientv3 "go.etcd.io/etcd/client/v3"
-)
+import clientv3 "go.etcd.io/etcd/client/v3"
 
 const (
 	// alphabet is what the ledger's names are of, or some of it.
@@ -55,6 +51,11 @@ func number(key string) (n uint64) {
 }
 
 // rank counts the characters of the alphabet that are less than c.
-func rank(c byte) uint64 {
-	return uint64(strings.IndexFunc(alphabet+"\xff", func(r rune) bool { return r >= rune(c) }))
+func rank(c byte) (n uint64) {
+	for i := range len(alphabet) {
+		if alphabet[i] < c {
+			n++
+		}
+	}
+	return n
 }
