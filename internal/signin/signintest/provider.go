@@ -3,6 +3,7 @@
 package signintest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -126,7 +127,8 @@ func (p *Provider) Browser(t testing.TB, address string) *url.URL {
 
 func get(t testing.TB, client *http.Client, address string) (*http.Response, error) {
 	t.Helper()
-	request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, nil)
+	// A browser outlives the test that it was opened by, for as long as the last page takes.
+	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, address, nil)
 	if err != nil {
 		return nil, err
 	}
