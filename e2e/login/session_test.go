@@ -208,7 +208,7 @@ func TestLogout(t *testing.T) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for begun := time.Now(); ; <-tick.C {
-		if _, err := os.Lstat(filepath.Join(p.runtime, "ostiary", "agent.sock")); os.IsNotExist(err) {
+		if !p.hasAgent() {
 			return
 		}
 		if time.Since(begun) > deadline {

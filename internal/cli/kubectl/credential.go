@@ -59,7 +59,7 @@ type execCluster struct {
 type execStatus struct {
 	Expires     string `json:"expirationTimestamp"`
 	Certificate string `json:"clientCertificateData"`
-	Key         string `json:"clientKeyData"` //nolint:gosec // the standard's name
+	Key         string `json:"clientKeyData"`
 }
 
 // credentialFlags are what the kubeconfig passes.

@@ -76,7 +76,7 @@ func promptPassphrase(streams genericiooptions.IOStreams, prompt string) (secret
 	if !ok {
 		return secret.String{}, exitWith(ExitFailed, "the passphrase needs a terminal")
 	}
-	typed, err := term.ReadPassword(int(file.Fd())) //nolint:gosec // a descriptor is an int
+	typed, err := term.ReadPassword(int(file.Fd()))
 	if writeErr := write(streams.ErrOut, "\n"); err == nil {
 		err = writeErr
 	}

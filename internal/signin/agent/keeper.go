@@ -133,7 +133,7 @@ func (k *keeper) credential(ctx context.Context, name string, from *begin) (*ses
 	if from != nil && (h == nil || h.over != nil) {
 		h = &held{}
 		k.sessions[name] = h
-		k.beginPipeline(name, h, *from)
+		k.beginPipeline(name, h, *from) //nolint:contextcheck // renewals outlive the call that began them
 	}
 	if h == nil {
 		k.mu.Unlock()
@@ -149,12 +149,12 @@ func (k *keeper) credential(ctx context.Context, name string, from *begin) (*ses
 		return nil, fmt.Errorf("%w: %w", ErrEnded, errSignedOut)
 	case h.current != nil && h.current.Holds(now):
 		h.used = true
-		k.renewIfDue(name, h, now)
+		k.renewIfDue(name, h, now) //nolint:contextcheck // renewals outlive the call that began them
 		current := *h.current
 		k.mu.Unlock()
 		return &current, nil
 	}
-	f := k.renew(name, h)
+	f := k.renew(name, h) //nolint:contextcheck // renewals outlive the call that began them
 	k.mu.Unlock()
 	select {
 	case <-f.done:

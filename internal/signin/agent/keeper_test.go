@@ -38,7 +38,7 @@ func newWorld(t *testing.T) *world {
 	ctx, cancel := context.WithCancel(t.Context())
 	w.keeper = newKeeper(ctx, func(error) { w.stopped.Store(true) }, slog.New(slog.DiscardHandler))
 	w.now = func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
-	w.keeper.empty = w.now()
+	w.empty = w.now()
 	t.Cleanup(func() {
 		cancel()
 		w.tasks.Wait()

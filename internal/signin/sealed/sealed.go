@@ -70,7 +70,7 @@ func Folder() (string, error) {
 		state = filepath.Join(home, ".local", "state")
 	}
 	folder := filepath.Join(state, "ostiary")
-	if err := os.MkdirAll(folder, folderMode); err != nil {
+	if err := os.MkdirAll(folder, folderMode); err != nil { //nolint:gosec // the user's own environment names it
 		return "", fmt.Errorf("no folder for encrypted sessions: %w", err)
 	}
 	if err := os.Chmod(folder, folderMode); err != nil { //nolint:gosec // a folder must be entered
