@@ -76,7 +76,7 @@ func TestClientLinksNoServer(t *testing.T) {
 		"internal/apiserverflags", "internal/auditlog", "internal/facts", "internal/facts/collect", "internal/hardening", "internal/inventory",
 		"internal/power", "internal/report", "internal/review", "internal/tlspolicy", "internal/tokenstrength",
 		// The client's half of signing in.
-		"internal/secret", "internal/signin", "internal/signin/agent", "internal/signin/oidclogin", "internal/signin/session",
+		"internal/secret", "internal/signin", "internal/signin/agent", "internal/signin/oidclogin", "internal/signin/sealed", "internal/signin/session",
 	}
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		t.Run(system, func(t *testing.T) {

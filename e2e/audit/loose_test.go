@@ -38,7 +38,7 @@ func plantLoose(ctx context.Context, w *world) error {
 		},
 		func(ctx context.Context, w *world) error { return signIn(ctx, w, 48*time.Hour) },
 		func(ctx context.Context, w *world) error {
-			token, err := podToken(ctx, w)
+			token, err := podToken(ctx, w, w.Admin)
 			if err != nil {
 				return err
 			}
@@ -79,8 +79,8 @@ func whoIs(ctx context.Context, w *world, token, agent string) (bool, error) {
 	return err == nil, err
 }
 
-// podToken makes a node, a pod on it, and a token that is bound to the pod.
-func podToken(ctx context.Context, w *world) (string, error) {
+// podToken makes a node, a pod on it, and has a token made that is bound to the pod, by whoever the client is.
+func podToken(ctx context.Context, w *world, client kubernetes.Interface) (string, error) {
 	core := w.Admin.CoreV1()
 	node, err := core.Nodes().Create(ctx, &corev1.Node{ObjectMeta: metav1.ObjectMeta{Name: "node-1"}}, metav1.CreateOptions{})
 	if err != nil {
@@ -100,10 +100,13 @@ func podToken(ctx context.Context, w *world) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	made, err := core.ServiceAccounts("default").CreateToken(ctx, "builder", &authenticationv1.TokenRequest{
-		Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: pod.Name, UID: pod.UID}},
-	}, metav1.CreateOptions{})
-	if err != nil {
+	var made *authenticationv1.TokenRequest
+	if err := until(ctx, "a token of the pod", func(ctx context.Context) (bool, error) { // a node may have one as soon as its pod is known to the authorizer
+		made, err = client.CoreV1().ServiceAccounts("default").CreateToken(ctx, "builder", &authenticationv1.TokenRequest{
+			Spec: authenticationv1.TokenRequestSpec{BoundObjectRef: &authenticationv1.BoundObjectReference{Kind: "Pod", APIVersion: "v1", Name: pod.Name, UID: pod.UID}},
+		}, metav1.CreateOptions{})
+		return err == nil, err
+	}); err != nil {
 		return "", err
 	}
 	w.secrets = append(w.secrets, made.Status.Token)

@@ -15,7 +15,8 @@ func TestUse(t *testing.T) {
 	found := loose.audit(t, 1, "--audit-log", log, "--audit-log-complete", "--gate-address", "10.9.9.9")
 	months := loose.audit(t, 1, "--audit-log", log, "--audit-log", filepath.Join(loose.Dir, oldLog))
 	sound := shared.sound
-	quiet := sound.audit(t, 0, "--audit-log", filepath.Join(sound.Dir, "audit.log"), "--audit-log-complete", "--gate-address", "127.0.0.1", "--severity", "critical", "--incomplete-ok",
+	quiet := sound.audit(t, 0, "--audit-log", filepath.Join(sound.Dir, quietLog), "--audit-log-complete",
+		"--kubeconfig-file", sound.AdminKubeconfig, "--kubeconfig-file", filepath.Join(sound.Dir, "controller-manager.kubeconfig"), "--gate-address", "127.0.0.1", "--severity", "critical", "--incomplete-ok",
 		"--break-glass", "e2e-admin", "--break-glass", "e2e-controller-manager")
 	for _, row := range []struct {
 		rule, subject string
@@ -39,6 +40,12 @@ func TestUse(t *testing.T) {
 		}
 		if got := state(quiet, row.rule); row.rule != "OV-09" && got != "pass" {
 			t.Errorf("%s where all is well: %s, want pass\n%s", row.rule, got, explain(quiet, row.rule))
+		}
+	}
+	// Those of TestLive that go by use, too.
+	for _, rule := range []string{"OV-04", "OV-10", "XC-07", "XC-09", "BT-09", "SA-10", "TR-03", "TR-05"} {
+		if got := state(quiet, rule); got != "pass" {
+			t.Errorf("%s where all is well: %s, want pass\n%s", rule, got, explain(quiet, rule))
 		}
 	}
 	if text := explain(months, "OV-09"); !strings.Contains(text, "away (") || strings.Contains(text, "busy (") {

@@ -238,7 +238,22 @@ func plantSound(ctx context.Context, w *world) error {
 		},
 		func(ctx context.Context, w *world) error { return signIn(ctx, w, 59*time.Minute) },
 		func(ctx context.Context, w *world) error {
-			token, err := podToken(ctx, w)
+			access, err := w.CertificateAccess(pki.Client("system:node:node-1", "system:nodes"))
+			if err != nil {
+				return err
+			}
+			if err := w.kubeconfig("node-1", access); err != nil {
+				return err
+			}
+			config, err := access.REST()
+			if err != nil {
+				return err
+			}
+			node, err := kubernetes.NewForConfig(config)
+			if err != nil {
+				return err
+			}
+			token, err := podToken(ctx, w, node)
 			if err != nil {
 				return err
 			}
@@ -259,7 +274,7 @@ func plantSound(ctx context.Context, w *world) error {
 				{"--join-file", "cloud-init.yaml", "runcmd: [kubeadm join --discovery-file /run/join.conf]\n"},
 				{"--manifest", "controller-manager.flags", "kube-controller-manager --cluster-signing-duration=720h --controllers=*"},
 				{"--kubelet-config", "kubelet.yaml", "kind: KubeletConfiguration\nauthentication: {anonymous: {enabled: false}, x509: {clientCAFile: /ca.crt}}\nauthorization: {mode: Webhook}\nrotateCertificates: true\n"},
-				{"--roster", "people.csv", "username,active\nalice,true\n"},
+				{"--roster", "people.csv", "username,active\nalice,true\ne2e-admin,true\ne2e-controller-manager,true\n"},
 				{"--kubeconfig-file", "gate.kubeconfig", "kind: Config\nclusters: [{name: a, cluster: {server: \"https://10.0.0.1\", certificate-authority: ca.crt}}]\nusers: [{name: gate, user: {as: bob}}]\n"},
 			} {
 				if err := w.write(file.flag, file.name, file.content); err != nil {
@@ -268,5 +283,16 @@ func plantSound(ctx context.Context, w *world) error {
 			}
 			return nil
 		},
+		// What was done up to here; later somebody with a certificate audits.
+		func(_ context.Context, w *world) error {
+			log, err := os.ReadFile(filepath.Join(w.Dir, "audit.log"))
+			if err != nil {
+				return err
+			}
+			return pki.WriteFile(filepath.Join(w.Dir, quietLog), log)
+		},
 	)
 }
+
+// quietLog is the audit log of the sound cluster before anybody audited it.
+const quietLog = "audit-quiet.log"

@@ -2,6 +2,8 @@ package login_test
 
 import (
 	"encoding/json"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -54,6 +56,9 @@ func TestBrowser(t *testing.T) {
 	}
 	t.Logf("whoami: %+v", who)
 	p.searchForSecrets(p.handed("prod"))
+	if !p.hasAgent() {
+		t.Error("no agent runs")
+	}
 }
 
 // TestDevicePage signs in by a code that is typed in on the provider's page.
@@ -145,7 +150,7 @@ func (p *person) searchForSecrets(handed [2]string) {
 			p.t.Fatal(err)
 		}
 	}
-	processes, agents := 0, 0
+	processes := 0
 	for _, pattern := range []string{"/proc/[0-9]*/environ", "/proc/[0-9]*/cmdline"} {
 		found, err := filepath.Glob(pattern)
 		if err != nil {
@@ -160,14 +165,78 @@ func (p *person) searchForSecrets(handed [2]string) {
 				continue // it has ended, or is another user's
 			}
 			processes++
-			if strings.HasSuffix(strings.TrimRight(string(data), "\x00"), "kubectl-ostiary\x00agent") {
-				agents++
-			}
 			look(file, data)
 		}
 	}
 	p.t.Logf("searched %d files and %d process entries for %d secrets", files, processes, len(secrets))
-	if files < 2 || agents == 0 {
-		p.t.Errorf("the search saw %d files and %d agents: it would find nothing", files, agents)
+	if files < 2 || processes < 2 {
+		p.t.Errorf("the search saw %d files and %d processes: it would find nothing", files, processes)
 	}
+}
+
+// hasAgent reports whether an agent of the person runs.
+func (p *person) hasAgent() bool {
+	_, err := os.Lstat(filepath.Join(p.runtime, "ostiary", "agent.sock"))
+	return err == nil
+}
+
+// TestPaste signs in with a browser on another machine: the person copies the address at which it ended.
+func TestPaste(t *testing.T) {
+	p := settle(t, open(t, nil))
+	reader, typed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = reader.Close(), typed.Close() }()
+	p.stdin = reader
+	p.login(func(text *said) {
+		ended := p.browse(text.wait(t, `(https://\S+/authorize\S+)`), "", "")
+		if !strings.HasPrefix(ended, "http://127.0.0.1:") {
+			t.Errorf("the browser ended at %s", ended)
+		}
+		if _, err := typed.WriteString(ended + "\n"); err != nil {
+			t.Error(err)
+		}
+	}, "--flow", "paste", "--port", freePort(t))
+	if got := p.whoAmI("prod"); !strings.HasPrefix(got, "jane ") {
+		t.Error(got)
+	}
+}
+
+// TestEncryptedFile signs in without an agent: what is on the disk is of no use without the passphrase, and no process stays.
+func TestEncryptedFile(t *testing.T) {
+	p := settle(t, open(t, nil))
+	passphrase := filepath.Join(p.runtime, "passphrase")
+	if err := os.WriteFile(passphrase, []byte(password), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.more = []string{"OSTIARY_PASSPHRASE_FILE=" + passphrase}
+	p.login(func(text *said) { p.browse(text.wait(t, `(https://\S+/authorize\S+)`), "", "You are signed in") }, "--flow", "code", "--no-browser", "--store", "file")
+	if got := p.whoAmI("test"); !strings.HasPrefix(got, "jane ") {
+		t.Error(got)
+	}
+	p.searchForSecrets(p.handed("prod"))
+	if p.hasAgent() {
+		t.Error("an agent runs")
+	}
+	copied := p.handed("prod")
+	p.must(binaries.KubectlOstiary, "logout")
+	if got := p.status(copied); got != http.StatusUnauthorized {
+		t.Errorf("after logout a copy of the certificate gets status %d", got)
+	}
+}
+
+// freePort is one on which nobody listens now, as on the machine of a browser elsewhere.
+func freePort(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	_, port, err := net.SplitHostPort(listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return port
 }

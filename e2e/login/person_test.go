@@ -28,6 +28,9 @@ type person struct {
 	home, runtime string
 	// opened is the file in which the person's browser writes down what it was to open.
 	opened string
+	// stdin is what programs read; nil is nothing. more is added to the environment.
+	stdin *os.File
+	more  []string
 }
 
 // settle gives somebody a home.
@@ -59,7 +62,7 @@ func settle(t *testing.T, at *place) *person {
 // env is the person's whole environment.
 func (p *person) env() []string {
 	path := filepath.Dir(shared.paths[binaries.KubectlOstiary]) + string(os.PathListSeparator) + os.Getenv("PATH")
-	return []string{"HOME=" + p.home, "XDG_RUNTIME_DIR=" + p.runtime, "PATH=" + path, "BROWSER=" + filepath.Join(p.home, "browser"), "KUBECONFIG=" + p.kubeconfig()}
+	return append([]string{"HOME=" + p.home, "XDG_RUNTIME_DIR=" + p.runtime, "PATH=" + path, "BROWSER=" + filepath.Join(p.home, "browser"), "KUBECONFIG=" + p.kubeconfig()}, p.more...)
 }
 
 func (p *person) kubeconfig() string { return filepath.Join(p.home, ".kube", "config") }
@@ -163,6 +166,9 @@ func (p *person) login(drive func(*said), args ...string) string {
 	command := p.command(ctx, binaries.KubectlOstiary, append([]string{"login", "--server", p.at.URL, "--certificate-authority", p.at.caFile}, args...)...)
 	text, out := newSaid(), new(bytes.Buffer)
 	command.Stderr, command.Stdout = text, out
+	if p.stdin != nil {
+		command.Stdin = p.stdin
+	}
 	if err := command.Start(); err != nil {
 		p.t.Fatal(err)
 	}
@@ -180,8 +186,9 @@ func (p *person) signIn() string {
 }
 
 // browse opens an address in a real browser, signs in there, and waits for what the last page says. code is typed in where the
-// page asks for one that it does not have yet.
-func (p *person) browse(address, code, last string) {
+// page asks for one that it does not have yet. It returns where the browser ended; with an empty last, that is wherever the sign-in
+// leads, also where nobody answers.
+func (p *person) browse(address, code, last string) (ended string) {
 	p.t.Helper()
 	chromium, err := debian.Program(p.t.Context(), os.Stderr, "chromium", []string{"chromium", "fonts-dejavu-core"}, nil)
 	if err != nil {
@@ -206,10 +213,23 @@ func (p *person) browse(address, code, last string) {
 	if err := chromedp.Do(ctx, fill...); err != nil {
 		p.t.Fatalf("browser: %v", err)
 	}
+	if last == "" {
+		tick := time.NewTicker(50 * time.Millisecond)
+		defer tick.Stop()
+		for !strings.HasPrefix(ended, "http://127.0.0.1:") && ctx.Err() == nil {
+			<-tick.C
+			// Of a page that does not load, the history alone has the address.
+			if history, err := chromedp.Run(ctx, chromedp.NavigationEntries()); err == nil && len(history.Entries) > 0 {
+				ended = history.Entries[len(history.Entries)-1].URL
+			}
+		}
+		return ended
+	}
 	if err := chromedp.Do(ctx, chromedp.WaitVisible(`//h1[text()="`+last+`"]`)); err != nil {
 		page, _ := chromedp.Run(ctx, chromedp.Text(chromedp.CSS(`body`))) // for the message only
 		p.t.Fatalf("browser: no page says %q: %v\n%s", last, err, page)
 	}
+	return ""
 }
 
 // run runs a program of the test's own.

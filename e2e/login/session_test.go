@@ -208,7 +208,7 @@ func TestLogout(t *testing.T) {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for begun := time.Now(); ; <-tick.C {
-		if _, err := os.Lstat(filepath.Join(p.runtime, "ostiary", "agent.sock")); os.IsNotExist(err) {
+		if !p.hasAgent() {
 			return
 		}
 		if time.Since(begun) > deadline {
@@ -263,7 +263,7 @@ func TestPipeline(t *testing.T) {
 		t.Error(got)
 	}
 	// Another cluster has a ServiceAccount of that name too, and it is not this one.
-	p.fails("Unauthorized", binaries.Kubectl, "--context", p.contextOf("test"), "get", "namespaces")
+	p.fails("You must be logged in", binaries.Kubectl, "--context", p.contextOf("test"), "get", "namespaces")
 	p.must(binaries.KubectlOstiary, "logout")
 	// The kubeconfig and the file are enough to begin anew.
 	if got := p.whoAmI("prod"); !strings.HasPrefix(got, "system:serviceaccount:default:default ") {

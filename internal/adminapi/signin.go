@@ -98,7 +98,7 @@ func ParseSignIn(body []byte) (SignIn, error) {
 // TokenAnswer is the answer to a token exchange (RFC 8693 section 2.2.1).
 type TokenAnswer struct {
 	// AccessToken is what was issued: a certificate chain in PEM, the leaf first, or an opaque token.
-	AccessToken     string `json:"access_token"` //nolint:gosec // the standard's name
+	AccessToken     string `json:"access_token"`
 	IssuedTokenType string `json:"issued_token_type"`
 	// TokenType is "N_A" for a certificate, and "Bearer" for a token.
 	TokenType string `json:"token_type"`

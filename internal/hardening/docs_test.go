@@ -12,7 +12,7 @@ import (
 	"github.com/ostiary/ostiary/internal/hardening"
 )
 
-var update = flag.Bool("update", false, "rewrite the table of checks in docs/hardening.md")
+var update = flag.Bool("update", false, "rewrite the table of checks in docs/hardening.md, and golden files")
 
 const (
 	page   = "../../docs/hardening.md"

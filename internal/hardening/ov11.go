@@ -31,8 +31,10 @@ func judgeOV11(in *input, v *verdict) {
 		}
 		var missing []string
 		for _, act := range []struct{ verb, group, resource string }{
-			{"create", "certificates.k8s.io", "certificatesigningrequests"}, {"update", "certificates.k8s.io", "certificatesigningrequests/approval"},
-			{"create", "", "serviceaccounts/token"}, {"create", "authentication.k8s.io", "tokenreviews"},
+			{"create", "certificates.k8s.io", "certificatesigningrequests"},
+			{"update", "certificates.k8s.io", "certificatesigningrequests/approval"},
+			{"create", "", "serviceaccounts/token"},
+			{"create", "authentication.k8s.io", "tokenreviews"},
 		} {
 			if level := s.AuditPolicy.LeastLevelOf(act.verb, act.group, act.resource); !facts.Logs(level, "Metadata") {
 				missing = append(missing, act.verb+" "+act.resource)

@@ -31,7 +31,9 @@ func (in *input) waysOn(v *verdict, s *facts.APIServer) (on []way, known bool) {
 		mechanism identity.Mechanism
 		flag      string
 	}{
-		{identity.ProxyHeader, "requestheader-client-ca-file"}, {identity.ClientCertificate, "client-ca-file"}, {identity.StaticToken, "token-auth-file"},
+		{identity.ProxyHeader, "requestheader-client-ca-file"},
+		{identity.ClientCertificate, "client-ca-file"},
+		{identity.StaticToken, "token-auth-file"},
 		{identity.Webhook, "authentication-token-webhook-config-file"},
 	} {
 		if s.Flags.Text(one.flag, "") != "" {

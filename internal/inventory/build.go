@@ -67,6 +67,7 @@ type builder struct {
 	byID    map[string]*Credential
 	people  map[string]*Credential
 	powers  map[string]power.Power
+	lists   map[string][]string
 	static  map[string]string // lines of token files by the ids that a gate has for them
 	chain   *chains
 	// tokenIssuer is the URL in the tokens of ServiceAccounts; empty where it is not known.
@@ -79,6 +80,7 @@ func Build(input *Input) *Inventory {
 	b := &builder{
 		Inventory: &Inventory{At: f.CollectedAt, Target: f.Cluster.Server, facts: f, ledger: input.Ledger},
 		dormant:   input.Dormant, usage: f.Usage, byID: map[string]*Credential{}, people: map[string]*Credential{}, powers: map[string]power.Power{}, static: map[string]string{},
+		lists: map[string][]string{},
 	}
 	if b.dormant == 0 {
 		b.dormant = DefaultDormant

@@ -9,11 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ostiary/ostiary/internal/apiserverflags"
 	"github.com/ostiary/ostiary/internal/facts"
+	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/inventory"
 	"github.com/ostiary/ostiary/internal/report"
 )
@@ -297,5 +299,34 @@ func TestSources(t *testing.T) {
 		if got := access(f)[name]; got != report.Unread {
 			t.Errorf("no flags are known, and %s is %v", name, got)
 		}
+	}
+}
+
+// TestStaticTokenAtTheGate: a line of a token file and the gate's entry of the same user and place are one line, which is
+// named at the gate; another place of the user, and a hashed entry, are lines of their own.
+func TestStaticTokenAtTheGate(t *testing.T) {
+	t.Parallel()
+
+	server := facts.APIServer{
+		Program:      facts.Program{Name: "a", Flags: map[string][]string{"token-auth-file": {"/etc/tokens.csv"}}},
+		StaticTokens: &facts.StaticTokenFile{Entries: []facts.StaticToken{{Line: 1, User: "bob"}, {Line: 2, User: "bob"}}},
+	}
+	f := &facts.Facts{CollectedAt: now(), APIServers: []facts.APIServer{server}}
+	second := identity.ClearTextTokenID("bob", 2).Value
+	used := now().Add(-time.Hour)
+	inv := inventory.Build(&inventory.Input{Facts: f, Ledger: &inventory.Ledger{Cluster: "prod", Entries: []inventory.Entry{
+		{ID: second, Mechanism: "staticToken", Username: "bob", LastUsed: used, LastSource: "10.0.0.7", Revoked: true, Revocation: "rev-1"},
+		{ID: "STATIC=0123456789abcdef", Mechanism: "staticToken", Username: "bob"},
+	}}})
+	got := map[string]string{}
+	for _, c := range inv.Credentials {
+		got[c.ID] = string(c.State) + " " + c.GateID
+		if c.ID == "STATICUSER=bob/2" && (!c.LastUsed.Equal(used) || len(c.Sources) != 2) {
+			t.Errorf("the joined line: %+v, want both sources and the gate's use", c)
+		}
+	}
+	want := map[string]string{"STATICUSER=bob/1": "unseen ", "STATICUSER=bob/2": "revoked " + second, "STATIC=0123456789abcdef": "unseen "}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

@@ -1,6 +1,8 @@
 package inventory
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/facts"
@@ -22,7 +24,7 @@ func (b *builder) finish(c *Credential) {
 	if c.secret != "" && b.policy != nil {
 		readers := b.policy.SecretReaders(c.namespace, c.secret)
 		c.ReadersCount = len(readers)
-		c.Readers = readers[:min(len(readers), maxListed)]
+		c.Readers = b.oneCopy(readers[:min(len(readers), maxListed)])
 	}
 	c.State = b.state(c)
 }
@@ -110,4 +112,19 @@ func (b *builder) usedWouldShow(c *Credential) bool {
 	}
 	usage := b.facts.Usage
 	return usage != nil && b.since(usage.From) >= b.dormant
+}
+
+// oneCopy gives every list that comes again and again the same place in memory: most Secrets of a namespace have the same
+// readers, and a large cluster has a hundred thousand Secrets.
+func (b *builder) oneCopy(list []string) []string {
+	if len(list) == 0 {
+		return nil
+	}
+	key := strings.Join(list, "\x00")
+	known, ok := b.lists[key]
+	if !ok {
+		known = slices.Clone(list) // not a part of a longer one
+		b.lists[key] = known
+	}
+	return known
 }

@@ -97,7 +97,7 @@ func (b *builder) tokenSecrets() {
 		name := secret.Namespace + "/" + secret.Name
 		c := b.add(Credential{
 			ID: "SECRET=" + name, Kind: KindCredential, Mechanism: string(identity.ServiceAccount), Issuer: clusterIssuer,
-			Username: identity.ServiceAccountPrefix + secret.Namespace + ":" + secret.ServiceAccount, Groups: accountGroups(secret.Namespace),
+			Username: identity.ServiceAccountPrefix + secret.Namespace + ":" + secret.ServiceAccount, Groups: b.oneCopy(accountGroups(secret.Namespace)),
 			Issued: secret.Created, Endless: true, LastUsed: secret.LastUsed, ByDay: !secret.LastUsed.IsZero(),
 			Stored: []string{"Secret " + name}, Confidence: Listed, recorded: true, invalid: !secret.InvalidSince.IsZero(),
 			namespace: secret.Namespace, secret: secret.Name, account: secret.Namespace + "/" + secret.ServiceAccount,

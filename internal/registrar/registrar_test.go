@@ -19,6 +19,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/authn/issued"
 	"github.com/ostiary/ostiary/internal/certchain"
+	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/issuer"
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/registrar"
@@ -172,18 +173,29 @@ func TestForged(t *testing.T) {
 	if err := o.admits(shown(honest.Leaf)); err != nil {
 		t.Errorf("the honest one: %v", err)
 	}
-	// Under the id of one that is on record, too: it is not that one, byte for byte.
+	// Under the id of one that is on record, too, also by the same key: it is not that one, byte for byte.
 	id, _ := issuer.IDOf(honest.Leaf)
-	twin, err := f.certificate(id)
+	recorded, err := f.certificate(issuer.NewID())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := o.admits(shown(twin)); !errors.Is(err, issued.ErrForged) {
-		t.Errorf("a twin: %v", err)
+	known := o.record(t, recorded, f.issuing)
+	if err := o.admits(shown(recorded)); err != nil {
+		t.Fatalf("one by the key that is on record: %v", err)
+	}
+	for what, id := range map[string]issuer.ID{"by another key": id, "by the same key": known} {
+		twin, err := f.named("root").certificate(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := o.admits(shown(twin)); !errors.Is(err, issued.ErrForged) {
+			t.Errorf("a twin %s: %v", what, err)
+		}
 	}
 	// What only says that an issuing key signed it is no forgery, and no alarm: anybody can make it.
 	before := o.forged.Load()
-	fake := &forger{tbs: f.tbs, id: f.id, signer: newKey(t)}
+	fake := *f
+	fake.signer = newKey(t)
 	liar, err := fake.certificate(issuer.NewID())
 	if err != nil {
 		t.Fatal(err)
@@ -195,9 +207,40 @@ func TestForged(t *testing.T) {
 
 // forger signs past the record, by an issuing key that counts.
 type forger struct {
-	tbs    []byte // of one, in which each other one has another id
-	id     issuer.ID
-	signer *ecdsa.PrivateKey
+	tbs     []byte // of one, in which each other one has another id
+	id      issuer.ID
+	signer  *ecdsa.PrivateKey
+	issuing *x509.Certificate
+}
+
+// named makes them for somebody else.
+func (f *forger) named(name string) *forger {
+	other := *f
+	other.tbs = bytes.ReplaceAll(f.tbs, []byte("admin"), []byte((name + "     ")[:len("admin")]))
+	return &other
+}
+
+// record puts a certificate on record that a key signed past the registrar.
+func (o *office) record(t *testing.T, leaf, issuing *x509.Certificate) issuer.ID {
+	t.Helper()
+	id, _ := issuer.IDOf(leaf)
+	s := person("admin")
+	owner, err := s.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	credential, err := (&session.Credential{
+		ID: id, Session: s.ID, NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+		Certificate: &session.Certificate{Issuer: issuer.KeyID(issuing), TBS: sha256.Sum256(leaf.RawTBSCertificate)},
+	}).Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := o.ledger.Issue(t.Context(), &ledger.Entry{ID: id.CredentialID(), Mechanism: identity.IssuedCertificate, Username: "admin", Origin: ledger.Issued},
+		ledger.Record{Key: ledger.IssuedPrefix + id.String(), Value: credential}, ledger.Record{Key: ledger.SessionPrefix + s.ID, Value: owner}); err != nil {
+		t.Fatal(err)
+	}
+	return id
 }
 
 // newForger puts an issuing key on record whose private half it keeps, as whoever stole one has it.
@@ -234,7 +277,7 @@ func newForger(t *testing.T, o *office, like *x509.Certificate) *forger {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &forger{tbs: made.RawTBSCertificate, id: id, signer: key}
+	return &forger{tbs: made.RawTBSCertificate, id: id, signer: key, issuing: issuing}
 }
 
 // forge makes a certificate that looks as it should.
@@ -326,6 +369,16 @@ func TestTokens(t *testing.T) {
 	answer := o.tokens.AuthenticateToken(t.Context(), r, token)
 	if answer.Outcome != authn.Accepted || o.ledger.Judge(r, answer.Credential) != nil {
 		t.Fatalf("%+v", answer)
+	}
+	guess, _ := issued.NewToken(bound.ID) // the right id, and another secret
+	if answer := o.tokens.AuthenticateToken(t.Context(), r, guess); answer.Outcome != authn.Rejected || !errors.Is(answer.Cause, issued.ErrTokenUnknown) {
+		t.Errorf("another secret: %+v", answer)
+	}
+	if found, owner, ours := o.tokens.Holder(guess); found != nil || owner != nil || !ours {
+		t.Error("who guesses holds it")
+	}
+	if strange, _ := issued.NewToken(issuer.NewID()); o.tokens.AuthenticateToken(t.Context(), r, strange).Outcome != authn.Rejected {
+		t.Error("an id that is not known")
 	}
 	bare := shown(made.Leaf)
 	bare.Certificates = nil

@@ -68,12 +68,18 @@ func (r *Report) writeJSON(out io.Writer) error {
 		return err
 	}
 	separator := "\n      "
-	for item := range items {
-		text, err := json.MarshalIndent(item, "      ", "  ")
-		if err != nil {
+	// One buffer and one encoder for all: a large cluster's list has a hundred thousand items.
+	var item bytes.Buffer
+	encoder := json.NewEncoder(&item)
+	encoder.SetIndent("      ", "  ")
+	for one := range items {
+		item.Reset()
+		item.WriteString(separator)
+		if err := encoder.Encode(one); err != nil {
 			return err
 		}
-		if _, err := out.Write(append([]byte(separator), text...)); err != nil {
+		item.Truncate(item.Len() - 1) // the encoder ends a line
+		if _, err := out.Write(item.Bytes()); err != nil {
 			return err
 		}
 		separator = ",\n      "

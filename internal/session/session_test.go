@@ -1,6 +1,9 @@
 package session_test
 
 import (
+	"context"
+	"crypto/x509"
+	"log/slog"
 	"testing"
 	"time"
 
@@ -108,4 +111,52 @@ func FuzzTake(f *testing.F) {
 		_ = b.TakeIssuer(name, value)
 		_ = b.Past(time.Now())
 	})
+}
+
+// TestWhoVouches lets an issuing key count that the root signed, under its own name, and no other, whoever wrote it into the store.
+func TestWhoVouches(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	root := func() *issuer.Root {
+		text, err := issuer.NewRoot(now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		made, err := issuer.ParseRoot(text, now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made
+	}
+	ours, others := root(), root()
+	b := session.NewBook(ours.Certificate)
+	for name, test := range map[string]struct {
+		by     *issuer.Root
+		counts bool
+	}{"ours": {ours, true}, "another root's": {others, false}} {
+		var issuing *x509.Certificate
+		authority, err := issuer.New(issuer.Config{
+			Root: test.by, Logger: slog.New(slog.DiscardHandler), Dead: func(*x509.Certificate) bool { return false },
+			Publish: func(_ context.Context, made *x509.Certificate) error { issuing = made; return nil },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := authority.Rotate(t.Context(), now); err != nil {
+			t.Fatal(err)
+		}
+		id := issuer.KeyID(issuing)
+		if err := b.TakeIssuer("00", issuing.Raw); err != nil || b.Issuer("00") != nil || b.Issuer(id) != nil {
+			t.Errorf("%s, under another name: %v", name, err)
+		}
+		if err := b.TakeIssuer(id, issuing.Raw); err != nil || (b.Issuer(id) != nil) != test.counts {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := b.TakeIssuer(id, nil); err != nil || b.Issuer(id) != nil {
+			t.Errorf("%s, gone: %v", name, err)
+		}
+	}
+	if err := b.TakeIssuer(issuer.KeyID(ours.Certificate), ours.Certificate.Raw); err != nil || b.Issuer(issuer.KeyID(ours.Certificate)) != nil {
+		t.Errorf("the root itself: %v", err)
+	}
 }

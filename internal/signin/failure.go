@@ -44,7 +44,9 @@ type NoAnswerError struct {
 }
 
 // Error implements error.
-func (e *NoAnswerError) Error() string { return fmt.Sprintf("no good answer from %s: %v", e.From, e.Cause) }
+func (e *NoAnswerError) Error() string {
+	return fmt.Sprintf("no good answer from %s: %v", e.From, e.Cause)
+}
 
 // Unwrap gives the cause to errors.Is and errors.As.
 func (e *NoAnswerError) Unwrap() error { return e.Cause }

@@ -194,7 +194,7 @@ func (g *Gate) token(ctx context.Context, client *http.Client, form url.Values, 
 	switch err := json.Unmarshal(body, &answer); {
 	case err != nil:
 		return nil, &NoAnswerError{From: g.address.URL, Cause: fmt.Errorf("the answer is no JSON: %w", err)}
-	case answer.IssuedTokenType != want || answer.AccessToken == "" || answer.Session == "":
+	case answer.IssuedTokenType != want || answer.AccessToken == "" || answer.Session == "" || answer.SessionExpiresAt.IsZero():
 		return nil, &NoAnswerError{From: g.address.URL, Cause: errors.New("the answer is no grant of what was asked for")}
 	}
 	return &answer, nil
@@ -261,7 +261,7 @@ func (g *Gate) failure(response *http.Response, body []byte) error {
 		}
 	}
 	if response.StatusCode >= http.StatusInternalServerError || response.StatusCode == http.StatusTooManyRequests {
-		return &NoAnswerError{From: g.address.URL, Cause: refused}
+		return &NoAnswerError{From: g.address.URL, Cause: errors.New(refused.Error())} // no refusal: asking again may help
 	}
 	return refused
 }

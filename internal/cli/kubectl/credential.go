@@ -59,12 +59,13 @@ type execCluster struct {
 type execStatus struct {
 	Expires     string `json:"expirationTimestamp"`
 	Certificate string `json:"clientCertificateData"`
-	Key         string `json:"clientKeyData"` //nolint:gosec // the standard's name
+	Key         string `json:"clientKeyData"`
 }
 
 // credentialFlags are what the kubeconfig passes.
 type credentialFlags struct {
 	session, server, provider, judge string
+	store                            string
 	tokenFile, tokenEnv              string
 	lifetime                         time.Duration
 }
@@ -79,6 +80,7 @@ func newCredential(streams genericiooptions.IOStreams) *cobra.Command {
 	set.StringVar(&chosen.judge, "judged-by", "", "The cluster whose rules judge the token.")
 	set.StringVar(&chosen.tokenFile, "token-file", "", "The file of a pipeline's token.")
 	set.StringVar(&chosen.tokenEnv, "token-env", "", "The environment variable of a pipeline's token.")
+	set.StringVar(&chosen.store, "store", storeAgent, "Where the session is kept: agent or file.")
 	set.DurationVar(&chosen.lifetime, "lifetime", 0, "For how long certificates are wished to hold.")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		return explainSignIn(giveCredential(command.Context(), &chosen, streams))
@@ -105,7 +107,15 @@ func giveCredential(ctx context.Context, chosen *credentialFlags, streams generi
 	}
 	// The process holds a key from here on.
 	_ = agent.Harden() // a second line only; the agent says why where it cannot
-	handed, err := fetchCredential(ctx, chosen, asked, address, streams)
+	fetch := fetchCredential
+	switch chosen.store {
+	case storeAgent:
+	case storeFile:
+		fetch = sealedCredential
+	default:
+		return exitWith(ExitFailed, "--store %q: must be %s or %s", chosen.store, storeAgent, storeFile)
+	}
+	handed, err := fetch(ctx, chosen, asked, address, streams)
 	if err != nil {
 		return err
 	}
@@ -226,15 +236,15 @@ func signInAgain(ctx context.Context, chosen *credentialFlags, address signin.Ad
 	}
 	defer done()
 	if leads {
-		if err := bringSession(ctx, keeper, chosen, address, streams); err != nil {
+		if err := bringSession(ctx, chosen, address, streams, func(s *session.Session) error { return keeper.Put(ctx, s) }); err != nil {
 			return nil, err
 		}
 	}
 	return keeper.Credential(ctx, chosen.session)
 }
 
-// bringSession signs the person in and hands the session to the agent.
-func bringSession(ctx context.Context, keeper *agent.Client, chosen *credentialFlags, address signin.Address, streams genericiooptions.IOStreams) error {
+// bringSession signs the person in and has the session kept.
+func bringSession(ctx context.Context, chosen *credentialFlags, address signin.Address, streams genericiooptions.IOStreams, keep func(*session.Session) error) error {
 	gate, err := signin.NewGate(address)
 	if err != nil {
 		return err
@@ -260,5 +270,5 @@ func bringSession(ctx context.Context, keeper *agent.Client, chosen *credentialF
 	if err != nil {
 		return err
 	}
-	return keeper.Put(ctx, s)
+	return keep(s)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -106,12 +107,8 @@ func currentOrigin(options *clientcmd.PathOptions) string {
 
 // into puts the entries into one file's configuration.
 func (e *entries) into(config *clientcmdapi.Config) error {
-	for name, cluster := range e.clusters {
-		config.Clusters[name] = cluster
-	}
-	for name, user := range e.users {
-		config.AuthInfos[name] = user
-	}
+	maps.Copy(config.Clusters, e.clusters)
+	maps.Copy(config.AuthInfos, e.users)
 	for name, entry := range e.contexts {
 		if old := config.Contexts[name]; old != nil {
 			entry = entry.DeepCopy()

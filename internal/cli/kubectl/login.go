@@ -32,6 +32,9 @@ ends soon and is renewed without you until the session ends. One sign-in serves 
 The key, the certificate and the provider's refresh token are in the memory of a small program of yours, the agent, and on no
 disk. The kubeconfig holds none of them: kubectl asks "kubectl ostiary credential".
 
+With --store file there is no agent: the session is in a file that a passphrase encrypts, which is asked for at each use, or read
+from the file that OSTIARY_PASSPHRASE_FILE names.
+
 Pipelines sign in with the token that their CI service or their cluster gives them: --token-file, which is read anew for each
 certificate, or --token-env.
 
@@ -58,6 +61,7 @@ type loginFlags struct {
 	lifetime    time.Duration
 	keepContext bool
 	timeout     time.Duration
+	store       string
 }
 
 func newLogin(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
@@ -75,6 +79,7 @@ func newLogin(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOS
 	set.DurationVar(&chosen.lifetime, "lifetime", 0, "For how long certificates are wished to hold. (default: as the gate gives them)")
 	set.BoolVar(&chosen.keepContext, "keep-context", false, "Leave the current context as it is.")
 	set.DurationVar(&chosen.timeout, "timeout", loginTimeout, "For how long to wait for you.")
+	set.StringVar(&chosen.store, "store", storeAgent, "Where the session is kept: agent (memory), or file (encrypted by a passphrase).")
 	output := addOutputFlag(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		result, err := login(command.Context(), flags, &chosen, streams)
@@ -90,6 +95,9 @@ func newLogin(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOS
 func login(ctx context.Context, flags *genericclioptions.ConfigFlags, chosen *loginFlags, streams genericiooptions.IOStreams) (*signedIn, error) {
 	if chosen.tokenFile != "" && chosen.tokenEnv != "" {
 		return nil, exitWith(ExitFailed, "--token-file and --token-env name two tokens; give one")
+	}
+	if chosen.store != storeAgent && chosen.store != storeFile {
+		return nil, exitWith(ExitFailed, "--store %q: must be %s or %s", chosen.store, storeAgent, storeFile)
 	}
 	at, err := gateOf(flags)
 	if err != nil {
@@ -108,16 +116,15 @@ func login(ctx context.Context, flags *genericclioptions.ConfigFlags, chosen *lo
 	if err != nil {
 		return nil, err
 	}
+	keep, err := keeperFor(chosen, streams) // before there is a session that has no place
+	if err != nil {
+		return nil, err
+	}
 	s, arguments, err := begin(ctx, at, document, chosen, streams)
 	if err != nil {
 		return nil, err
 	}
-	keeper, err := startAgent(ctx)
-	if err != nil {
-		return nil, err
-	}
-	defer keeper.Close()
-	if err := keeper.Put(ctx, s); err != nil {
+	if err := keep(ctx, s); err != nil {
 		return nil, err
 	}
 	put, names, err := contextsFor(at.address, clusters, execFor(s, arguments), userFor(s))
@@ -134,6 +141,25 @@ func login(ctx context.Context, flags *genericclioptions.ConfigFlags, chosen *lo
 	return &signedIn{
 		TypeMeta: adminapi.TypeOf(loginKind), Gate: s.Address.URL, Username: s.Username, Groups: s.Groups, CredentialID: s.ID, Session: s.Session,
 		ExpiresAt: s.NotAfter, SessionExpiresAt: s.SessionEnds, Renewed: s.Renewable(), Contexts: names, Kubeconfig: written, now: time.Now(),
+	}, nil
+}
+
+// keeperFor returns what keeps a new session.
+func keeperFor(chosen *loginFlags, streams genericiooptions.IOStreams) (func(context.Context, *session.Session) error, error) {
+	if chosen.store == storeFile {
+		store, err := openSealed(streams, true, true)
+		if err != nil {
+			return nil, err
+		}
+		return func(_ context.Context, s *session.Session) error { return store.Put(s) }, nil
+	}
+	return func(ctx context.Context, s *session.Session) error {
+		keeper, err := startAgent(ctx)
+		if err != nil {
+			return err
+		}
+		defer keeper.Close()
+		return keeper.Put(ctx, s)
 	}, nil
 }
 
@@ -181,7 +207,11 @@ func begin(ctx context.Context, at gateAt, document adminapi.SignIn, chosen *log
 	if err != nil {
 		return nil, nil, err
 	}
-	return s, personArguments(s.Source), nil
+	arguments := personArguments(s.Source)
+	if chosen.store == storeFile {
+		arguments = append(arguments, "--store="+storeFile)
+	}
+	return s, arguments, nil
 }
 
 // personArguments are with what kubectl asks for the certificate of a person's session.
@@ -216,6 +246,9 @@ func beginPipeline(ctx context.Context, source session.Source, chosen *loginFlag
 			return nil, nil, exitWith(ExitFailed, "%w", err)
 		}
 		arguments = []string{"--token-file=" + source.TokenFile}
+	}
+	if chosen.store == storeFile {
+		arguments = []string{"--session=" + source.Name(), "--store=" + storeFile}
 	}
 	arguments = append(arguments, "--server="+source.Address.URL)
 	if source.Cluster != "" {

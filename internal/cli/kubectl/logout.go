@@ -1,6 +1,7 @@
 package kubectl
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -43,28 +44,14 @@ func newLogout(flags *genericclioptions.ConfigFlags, streams genericiooptions.IO
 			}
 			gate = at.address.URL
 		}
-		keeper, err := agent.Dial(command.Context())
-		switch {
-		case errors.Is(err, agent.ErrNoAgent):
-			return output.print(streams.Out, result)
-		case err != nil:
+		lefts, err := leaveAgent(command.Context(), gate, local)
+		if err != nil {
 			return explainSignIn(err)
 		}
-		defer keeper.Close()
-		var names []string
-		if !all {
-			infos, err := keeper.List(command.Context())
-			if err != nil {
-				return explainSignIn(err)
-			}
-			for _, info := range infos {
-				if info.Gate == gate {
-					names = append(names, info.Name)
-				}
-			}
-		}
-		if result.Sessions, err = keeper.Leave(command.Context(), names, all, local); err != nil {
-			return explainSignIn(err)
+		sealedLefts, err := leaveSealed(command.Context(), gate, local, streams)
+		result.Sessions = append(append(result.Sessions, lefts...), sealedLefts...)
+		if err != nil {
+			return errors.Join(explainSignIn(err), output.print(streams.Out, result))
 		}
 		if err := output.print(streams.Out, result); err != nil {
 			return err
@@ -78,6 +65,28 @@ func newLogout(flags *genericclioptions.ConfigFlags, streams genericiooptions.IO
 		return nil
 	}
 	return command
+}
+
+// leaveAgent ends the agent's sessions at a gate, or at all where gate is empty.
+func leaveAgent(ctx context.Context, gate string, local bool) ([]agent.Left, error) {
+	keeper, err := agent.Dial(ctx)
+	if errors.Is(err, agent.ErrNoAgent) {
+		return nil, nil
+	} else if err != nil {
+		return nil, err
+	}
+	defer keeper.Close()
+	infos, err := keeper.List(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for i := range infos {
+		if infos[i].Gate == gate {
+			names = append(names, infos[i].Name)
+		}
+	}
+	return keeper.Leave(ctx, names, gate == "", local)
 }
 
 // signedOut is what logout did.

@@ -133,5 +133,5 @@ func readLine(ctx context.Context, in io.Reader) (string, error) {
 // isTerminal reports whether a stream is a person's terminal.
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd())) //nolint:gosec // a descriptor is an int
+	return ok && term.IsTerminal(int(file.Fd()))
 }

@@ -78,7 +78,7 @@ func TestSignInScripts(t *testing.T) {
 			w.gate = signintest.NewGate(t, []string{adminapi.FlowCode, adminapi.FlowDevice, adminapi.FlowPaste}, providers...)
 			env.Values["world"] = w
 			// The name of a socket is bounded to about a hundred bytes.
-			runtime, err := os.MkdirTemp("", "o")
+			runtime, err := os.MkdirTemp("", "o") //nolint:usetesting // see above
 			if err != nil {
 				return err
 			}

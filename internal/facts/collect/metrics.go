@@ -98,13 +98,13 @@ func sample(line string) (name string, labels map[string]string, value float64, 
 	if strings.HasPrefix(line, "#") {
 		return "", nil, 0, false
 	}
-	rest := line
-	if at := strings.IndexByte(line, '{'); at >= 0 {
-		inner, after, closed := strings.Cut(line[at+1:], "}")
+	name, rest, labelled := strings.Cut(line, "{")
+	if labelled {
+		inner, after, closed := strings.Cut(rest, "}")
 		if !closed {
 			return "", nil, 0, false
 		}
-		name, rest = line[:at], after
+		rest = after
 		labels = map[string]string{}
 		for pair := range strings.SplitSeq(inner, ",") {
 			key, quoted, _ := strings.Cut(pair, "=")

@@ -3,6 +3,7 @@ package collect_test
 import (
 	"encoding/base64"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -29,9 +30,7 @@ type fields = map[string]any
 
 func named(namespace, name string, more fields) fields {
 	made := fields{"metadata": fields{"namespace": namespace, "name": name, "labels": fields{"app": name}}}
-	for key, value := range more {
-		made[key] = value
-	}
+	maps.Copy(made, more)
 	return made
 }
 
@@ -304,7 +303,7 @@ func TestPlugins(t *testing.T) {
 
 	const secret = "hunter2-hunter2"
 	plugin := written(t, "login", "#!/bin/sh\n")
-	if err := os.Chmod(plugin, 0o777); err != nil { //nolint:gosec // that others can change it is the fault
+	if err := os.Chmod(plugin, 0o777); err != nil { // that others can change it is the fault
 		t.Fatal(err)
 	}
 	file := written(t, "config", "kind: Config\nclusters: [{name: c, cluster: {server: \"https://c\"}}]\ncontexts: [{name: good, context: {cluster: c, user: u}}, {name: old, context: {cluster: gone, user: u}}]\n"+

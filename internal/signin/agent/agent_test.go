@@ -20,7 +20,7 @@ import (
 // runtimeFolder gives the test a folder for sockets, whose names must be short.
 func runtimeFolder(t *testing.T) string {
 	t.Helper()
-	folder, err := os.MkdirTemp("", "o")
+	folder, err := os.MkdirTemp("", "o") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

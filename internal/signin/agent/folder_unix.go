@@ -22,10 +22,10 @@ func Folder() (string, error) {
 	if runtime := os.Getenv("XDG_RUNTIME_DIR"); filepath.IsAbs(runtime) {
 		folder = filepath.Join(runtime, "ostiary")
 	}
-	if err := os.Mkdir(folder, folderMode); err != nil && !errors.Is(err, os.ErrExist) {
+	if err := os.Mkdir(folder, folderMode); err != nil && !errors.Is(err, os.ErrExist) { //nolint:gosec // the user's own environment names it
 		return "", fmt.Errorf("no folder for the agent's socket; set XDG_RUNTIME_DIR to one of your own: %w", err)
 	}
-	info, err := os.Lstat(folder)
+	info, err := os.Lstat(folder) //nolint:gosec // as above
 	if err != nil {
 		return "", fmt.Errorf("no folder for the agent's socket: %w", err)
 	}

@@ -29,12 +29,12 @@ const (
 	linger = 20 * time.Second
 )
 
-// Errors of sessions.
+// Errors of sessions, as package session has them.
 var (
 	// ErrNoSession says that nobody is signed in there.
-	ErrNoSession = errors.New("not signed in")
+	ErrNoSession = session.ErrNone
 	// ErrEnded says that a session is over.
-	ErrEnded = errors.New("the session has ended")
+	ErrEnded = session.ErrEnded
 )
 
 // keeper holds the sessions. It is safe for concurrent use.
@@ -133,7 +133,7 @@ func (k *keeper) credential(ctx context.Context, name string, from *begin) (*ses
 	if from != nil && (h == nil || h.over != nil) {
 		h = &held{}
 		k.sessions[name] = h
-		k.beginPipeline(name, h, *from)
+		k.beginPipeline(name, h, *from) //nolint:contextcheck // renewals outlive the call that began them
 	}
 	if h == nil {
 		k.mu.Unlock()
@@ -149,12 +149,12 @@ func (k *keeper) credential(ctx context.Context, name string, from *begin) (*ses
 		return nil, fmt.Errorf("%w: %w", ErrEnded, errSignedOut)
 	case h.current != nil && h.current.Holds(now):
 		h.used = true
-		k.renewIfDue(name, h, now)
+		k.renewIfDue(name, h, now) //nolint:contextcheck // renewals outlive the call that began them
 		current := *h.current
 		k.mu.Unlock()
 		return &current, nil
 	}
-	f := k.renew(name, h)
+	f := k.renew(name, h) //nolint:contextcheck // renewals outlive the call that began them
 	k.mu.Unlock()
 	select {
 	case <-f.done:
@@ -181,9 +181,9 @@ func (k *keeper) close(h *held, now time.Time) {
 	if h.over != nil || h.current == nil || h.current.Holds(now) {
 		return
 	}
-	switch {
-	case !now.Before(h.current.SessionEnds):
-		k.end(h, fmt.Errorf("its time was up at %s", h.current.SessionEnds.Format(time.RFC3339)))
+	switch ends := h.current.Ends(); {
+	case !ends.IsZero() && !now.Before(ends):
+		k.end(h, fmt.Errorf("its time was up at %s", ends.UTC().Format(time.RFC3339)))
 	case !h.current.Renewable():
 		k.end(h, session.ErrNotRenewable)
 	}
@@ -192,12 +192,13 @@ func (k *keeper) close(h *held, now time.Time) {
 // end drops what a session is made of.
 func (k *keeper) end(h *held, why error) {
 	h.over, h.overAt, h.leaving = why, k.now(), false
-	h.current.Refresh, h.current.Key = secret.String{}, secret.String{}
+	h.current.Refresh, h.current.Key, h.current.Earlier = secret.String{}, secret.String{}, nil
 }
 
 // renewIfDue starts a renewal where one is due and none is under way.
 func (k *keeper) renewIfDue(name string, h *held, now time.Time) {
-	if h.current.Renewable() && !now.Before(h.current.RenewAt()) && now.Before(h.current.SessionEnds) && !now.Before(h.retryAt) {
+	goesOn := h.current.Ends().IsZero() || now.Before(h.current.Ends())
+	if goesOn && h.current.Renewable() && !now.Before(h.current.RenewAt()) && !now.Before(h.retryAt) {
 		k.renew(name, h)
 	}
 }

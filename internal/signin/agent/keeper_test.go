@@ -38,7 +38,7 @@ func newWorld(t *testing.T) *world {
 	ctx, cancel := context.WithCancel(t.Context())
 	w.keeper = newKeeper(ctx, func(error) { w.stopped.Store(true) }, slog.New(slog.DiscardHandler))
 	w.now = func() time.Time { return time.Now().Add(time.Duration(w.ahead.Load())) }
-	w.keeper.empty = w.now()
+	w.empty = w.now()
 	t.Cleanup(func() {
 		cancel()
 		w.tasks.Wait()
@@ -235,6 +235,22 @@ func TestProviderIsDown(t *testing.T) {
 	}
 	w.provider.Change(func(s *signintest.State) { s.Down = false })
 	w.gate.Change(func(s *signintest.GateState) { s.Lifetime = 3 * time.Hour })
+	if _, err := w.credential(t.Context(), name, nil); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestGateIsDown shows that a gate which cannot answer now ends no session.
+func TestGateIsDown(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	name := w.signIn(t)
+	w.gate.Change(func(s *signintest.GateState) { s.Down = true })
+	w.forward(61 * time.Minute)
+	if _, err := w.credential(t.Context(), name, nil); codeOf(err) != codeNoAnswer {
+		t.Errorf("error %v", err)
+	}
+	w.gate.Change(func(s *signintest.GateState) { s.Down = false })
 	if _, err := w.credential(t.Context(), name, nil); err != nil {
 		t.Error(err)
 	}
@@ -463,6 +479,25 @@ func TestPipeline(t *testing.T) {
 	group.Wait()
 	if got := w.gate.Count("token") - before; got != 1 {
 		t.Errorf("%d exchanges; want 1", got)
+	}
+	// Each of its certificates has a session at the gate; all of them end with it.
+	w.forward(45 * time.Minute)
+	if _, err := w.credential(t.Context(), name, from); err != nil {
+		t.Error(err)
+	}
+	w.settle()
+	if open := w.gate.Open(); len(open) != 2 || len(w.sessions[name].current.Earlier) != 1 {
+		t.Errorf("open %v", open)
+	}
+	w.forward(61 * time.Minute)
+	if _, err := w.credential(t.Context(), name, from); err != nil {
+		t.Errorf("a pipeline's session was not renewed after its end: %v", err)
+	}
+	if lefts := w.leave(t.Context(), nil, true, false); len(lefts) != 1 || !lefts[0].Told || len(w.gate.Open()) != 0 {
+		t.Errorf("%+v, open %v", lefts, w.gate.Open())
+	}
+	if _, err := w.credential(t.Context(), name, from); err != nil {
+		t.Error(err)
 	}
 	w.forward(61 * time.Minute)
 	write("no-longer-good")

@@ -37,7 +37,7 @@ func onSocket(conn net.Conn, check func(fd int) error) error {
 		return err
 	}
 	var verdict error
-	if err := raw.Control(func(fd uintptr) { verdict = check(int(fd)) }); err != nil { //nolint:gosec // a descriptor is an int
+	if err := raw.Control(func(fd uintptr) { verdict = check(int(fd)) }); err != nil {
 		return err
 	}
 	if verdict != nil {

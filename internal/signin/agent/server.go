@@ -53,7 +53,7 @@ func Serve(ctx context.Context, logger *slog.Logger) error {
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(&ownConns{Listener: listener, logger: logger}) }()
 	logger.Info("agent started", slog.Int("pid", os.Getpid()))
-	keeper.run() // until ctx ends
+	keeper.run() //nolint:contextcheck // until ctx ends, which the keeper has
 	err = withLock(folder, listener.Close)
 	close(keeper.closed)
 	keeper.tasks.Wait() // renewals end with ctx, goodbyes are said
@@ -139,7 +139,7 @@ func (k *keeper) handler() http.Handler {
 			fail(w, err)
 			return
 		}
-		if err := k.put(s); err != nil {
+		if err := k.put(s); err != nil { //nolint:contextcheck // goodbyes outlive the call that made them necessary
 			fail(w, err)
 			return
 		}

@@ -32,7 +32,7 @@ func Spawn(program string, arguments ...string) error {
 	if err != nil {
 		return fmt.Errorf("cannot open the agent's log: %w", err)
 	}
-	defer func() { _ = log.Close() }()        // the process has its own descriptor
+	defer func() { _ = log.Close() }()             // the process has its own descriptor
 	command := exec.Command(program, arguments...) //nolint:gosec,noctx // this program itself, which is to outlive us
 	command.Stderr, command.Dir, command.SysProcAttr = log, folder, apart()
 	for _, variable := range os.Environ() {

@@ -12,19 +12,11 @@ import (
 // processes. It does not wait for the browser's end. command is the program to use, the variable BROWSER by custom; empty
 // means the system's own way.
 func OpenBrowser(ctx context.Context, command, address string) error {
-	program, arguments := command, []string(nil)
-	if fields := strings.Fields(command); len(fields) > 0 {
-		program, arguments = fields[0], fields[1:]
-	} else {
-		switch runtime.GOOS {
-		case "windows":
-			program, arguments = "rundll32", []string{"url.dll,FileProtocolHandler"}
-		case "darwin":
-			program = "open"
-		default:
-			program = "xdg-open"
-		}
+	words := strings.Fields(command)
+	if len(words) == 0 {
+		words = systemBrowser()
 	}
+	program, arguments := words[0], words[1:]
 	found, err := exec.LookPath(program)
 	if err != nil {
 		return fmt.Errorf("no browser: %w", err)
@@ -37,4 +29,16 @@ func OpenBrowser(ctx context.Context, command, address string) error {
 	// It may go on after us; its end says nothing about the sign-in.
 	go func() { _ = browser.Wait() }()
 	return nil
+}
+
+// systemBrowser is how this system opens an address.
+func systemBrowser() []string {
+	switch runtime.GOOS {
+	case "windows":
+		return []string{"rundll32", "url.dll,FileProtocolHandler"}
+	case "darwin":
+		return []string{"open"}
+	default:
+		return []string{"xdg-open"}
+	}
 }

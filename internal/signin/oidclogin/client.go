@@ -207,7 +207,7 @@ func (c *Client) failure(err error) error {
 	refused := &signin.RefusedError{By: c.issuer, Code: said.ErrorCode, Description: said.ErrorDescription, Status: said.Response.StatusCode}
 	switch said.ErrorCode {
 	case "server_error", "temporarily_unavailable":
-		return &signin.NoAnswerError{From: c.issuer, Cause: refused}
+		return &signin.NoAnswerError{From: c.issuer, Cause: errors.New(refused.Error())} // no refusal: asking again may help
 	default:
 		return refused
 	}

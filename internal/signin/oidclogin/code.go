@@ -42,8 +42,11 @@ func (c *Client) Code(ctx context.Context, ports []int, show func(address string
 		result: make(chan outcome, 1), ended: make(chan struct{}), done: make(chan struct{}),
 	}
 	server := &http.Server{Handler: waiting.handler(), ReadHeaderTimeout: headerTimeout, MaxHeaderBytes: maxHeader}
-	served := make(chan error, 1)
-	go func() { served <- server.Serve(listener) }()
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = server.Serve(listener) // it ends because of Close, below
+	}()
 	defer func() {
 		// Nothing of interest is left on these connections.
 		_ = server.Close()

@@ -40,4 +40,3 @@ func (c *Client) Device(ctx context.Context, show func(Prompt) error) (*Tokens, 
 	}
 	return c.check(ctx, token, "")
 }
-

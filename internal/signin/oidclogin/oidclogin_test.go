@@ -210,7 +210,9 @@ func TestPaste(t *testing.T) {
 		"another state":       {func(answer string) string { return strings.Replace(answer, "state=", "state=x", 1) }, "another sign-in"},
 		"another issuer":      {func(answer string) string { return answer + "&iss=https://evil.example" }, "evil.example"},
 		"a code that is none": {func(string) string { return "guess" }, "invalid_grant"},
-		"a refusal":           {func(answer string) string { return "http://127.0.0.1:8000/callback?error=access_denied&state=" + query(answer).Get("state") }, "access_denied"},
+		"a refusal": {func(answer string) string {
+			return "http://127.0.0.1:8000/callback?error=access_denied&state=" + query(answer).Get("state")
+		}, "access_denied"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

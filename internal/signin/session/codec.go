@@ -26,12 +26,26 @@ type wire struct {
 	Refresh     string    `json:"refresh,omitempty"`
 	Subject     string    `json:"subject,omitempty"`
 	SignedInAt  time.Time `json:"signedInAt"`
+	Earlier     []earlier `json:"earlier,omitempty"`
+}
+
+// earlier is a certificate that a pipeline had before.
+type earlier struct {
+	Certificate string    `json:"certificate"`
+	Key         string    `json:"key"`
+	NotAfter    time.Time `json:"notAfter"`
+	Session     string    `json:"session"`
 }
 
 // Encode writes a session down, its secrets in clear: for the agent and for encryption only.
 func Encode(s *Session) ([]byte, error) {
+	var before []earlier
+	for _, one := range s.Earlier {
+		before = append(before, earlier{Certificate: one.Certificate, Key: one.Key.Reveal(), NotAfter: one.NotAfter, Session: one.Session})
+	}
 	return json.Marshal(wire{
-		Source: s.Source, Certificate: s.Certificate, Key: s.Key.Reveal(), NotBefore: s.NotBefore, NotAfter: s.NotAfter, ID: s.ID,
+		Earlier: before,
+		Source:  s.Source, Certificate: s.Certificate, Key: s.Key.Reveal(), NotBefore: s.NotBefore, NotAfter: s.NotAfter, ID: s.ID,
 		Session: s.Session, SessionEnds: s.SessionEnds, Username: s.Username, Groups: s.Groups,
 		Refresh: s.Refresh.Reveal(), Subject: s.Subject, SignedInAt: s.SignedInAt,
 	})
@@ -53,6 +67,11 @@ func Decode(data []byte) (*Session, error) {
 			Session:    w.Session, SessionEnds: w.SessionEnds, Username: w.Username, Groups: w.Groups,
 		},
 		Refresh: secret.New(w.Refresh), Subject: w.Subject, SignedInAt: w.SignedInAt,
+	}
+	for _, one := range w.Earlier {
+		s.Earlier = append(s.Earlier, signin.Grant{
+			Credential: signin.Credential{Certificate: one.Certificate, Key: secret.New(one.Key), NotAfter: one.NotAfter}, Session: one.Session,
+		})
 	}
 	if _, err := signin.ParseURL(s.Address.URL); err != nil {
 		return nil, err

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -27,6 +28,12 @@ const (
 	maxToken = 64 << 10
 	// nameBytes of a digest tell the sessions of one user apart.
 	nameBytes = 8
+)
+
+// ErrNone says that nobody is signed in there, and ErrEnded that a session is over.
+var (
+	ErrNone  = errors.New("not signed in")
+	ErrEnded = errors.New("the session has ended")
 )
 
 // ErrNotRenewable says that a session holds nothing that gets a new certificate without a person.
@@ -72,6 +79,9 @@ type Session struct {
 	Subject string
 	// SignedInAt is when it began.
 	SignedInAt time.Time
+	// Earlier are those that a pipeline had before and that may still be in use: each of its certificates has a session of its
+	// own at the gate.
+	Earlier []signin.Grant
 }
 
 // Begin exchanges tokens that a provider just gave.
@@ -98,6 +108,14 @@ func BeginPipeline(ctx context.Context, source Source, token secret.String) (*Se
 	return s, nil
 }
 
+// Ends is when nothing can be renewed any more. Zero means never: a pipeline is let in for as long as its token is.
+func (s *Session) Ends() time.Time {
+	if s.Provider == nil && s.TokenFile != "" {
+		return time.Time{}
+	}
+	return s.SessionEnds
+}
+
 // Renewable reports whether Renew can succeed.
 func (s *Session) Renewable() bool { return !s.Refresh.IsEmpty() || s.TokenFile != "" }
 
@@ -116,7 +134,14 @@ func (s *Session) Renew(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		return s.exchange(ctx, token, adminapi.TokenTypeJWT)
+		before, now := s.Grant, time.Now()
+		s.Session = "" // a new one: a pipeline's session lasts no longer than its certificate
+		if err := s.exchange(ctx, token, adminapi.TokenTypeJWT); err != nil {
+			s.Grant = before
+			return err
+		}
+		s.Earlier = slices.DeleteFunc(append(slices.Clone(s.Earlier), before), func(g signin.Grant) bool { return !now.Before(g.NotAfter) })
+		return nil
 	default:
 		return ErrNotRenewable
 	}
@@ -164,8 +189,13 @@ func (s *Session) End(ctx context.Context) error {
 		return err
 	}
 	defer gate.Close()
-	if err := gate.Revoke(ctx, s.Session, s.Credential); err != nil {
-		return err
+	for _, one := range append(slices.Clone(s.Earlier), s.Grant) {
+		if !time.Now().Before(one.NotAfter) {
+			continue // it has ended by itself
+		}
+		if err := gate.Revoke(ctx, one.Session, one.Credential); err != nil {
+			return err
+		}
 	}
 	if s.Provider == nil || s.Refresh.IsEmpty() {
 		return nil

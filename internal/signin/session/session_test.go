@@ -65,9 +65,15 @@ func TestNamesTellSourcesApart(t *testing.T) {
 	address := signin.Address{URL: "https://gate.example"}
 	seen := map[string]session.Source{}
 	for _, source := range []session.Source{
-		{}, {Address: address}, {Address: address, Provider: &adminapi.SignInProvider{Name: "corp"}}, {Address: address, Provider: &adminapi.SignInProvider{Name: "other"}},
-		{Address: address, TokenFile: "corp"}, {Address: address, Label: "corp"}, {Address: address, Cluster: "corp"},
-		{Address: signin.Address{URL: "https://gate.example", Authorities: "x"}}, {Address: signin.Address{URL: "https://gate.example", ServerName: "x"}},
+		{},
+		{Address: address},
+		{Address: address, Provider: &adminapi.SignInProvider{Name: "corp"}},
+		{Address: address, Provider: &adminapi.SignInProvider{Name: "other"}},
+		{Address: address, TokenFile: "corp"},
+		{Address: address, Label: "corp"},
+		{Address: address, Cluster: "corp"},
+		{Address: signin.Address{URL: "https://gate.example", Authorities: "x"}},
+		{Address: signin.Address{URL: "https://gate.example", ServerName: "x"}},
 	} {
 		if other, taken := seen[source.Name()]; taken {
 			t.Errorf("%+v and %+v have one name", source, other)

@@ -39,7 +39,6 @@ type Gate struct {
 	sessions map[string]string // open sessions: id to subject
 	serials  map[string]string // certificate to session
 	counts   map[string]int
-	lastForm map[string]string
 }
 
 // GateState is how a gate behaves. The zero value is a good one.
@@ -167,6 +166,10 @@ func (g *Gate) token(w http.ResponseWriter, r *http.Request) {
 		refuse(w, "invalid_grant")
 		return
 	}
+	if session != "" && r.PostFormValue("subject_token_type") == adminapi.TokenTypeJWT && r.PostFormValue("requested_token_type") == adminapi.TokenTypeX509 {
+		refuse(w, "invalid_grant") // a pipeline's session lasts no longer than its certificate
+		return
+	}
 	if session == "" {
 		session = "s-" + rand.Text()
 		g.sessions[session] = subject
@@ -176,7 +179,10 @@ func (g *Gate) token(w http.ResponseWriter, r *http.Request) {
 		lifetime = time.Hour
 	}
 	ends := g.state.Session
-	if ends == 0 {
+	switch {
+	case r.PostFormValue("subject_token_type") == adminapi.TokenTypeJWT:
+		ends = lifetime
+	case ends == 0:
 		ends = 12 * time.Hour
 	}
 	answer := adminapi.TokenAnswer{
@@ -251,7 +257,7 @@ func (g *Gate) who(w http.ResponseWriter, r *http.Request) {
 	defer g.mu.Unlock()
 	if len(r.TLS.PeerCertificates) == 1 {
 		if subject, open := g.sessions[g.serials[r.TLS.PeerCertificates[0].SerialNumber.String()]]; open {
-			_, _ = w.Write([]byte(subject + " at " + r.PathValue("cluster") + "\n")) // whoever asked has gone
+			_, _ = w.Write([]byte(subject + " at " + r.PathValue("cluster") + "\n")) //nolint:gosec // whoever asked has gone; no browser comes here
 			return
 		}
 	}

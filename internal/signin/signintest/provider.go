@@ -3,6 +3,7 @@
 package signintest
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -115,7 +116,7 @@ func (p *Provider) Count(endpoint string) int {
 // the last address.
 func (p *Provider) Browser(t testing.TB, address string) *url.URL {
 	t.Helper()
-	response, err := p.server.Client().Get(address)
+	response, err := get(t, p.server.Client(), address)
 	if err != nil {
 		t.Error(err)
 		return &url.URL{}
@@ -124,12 +125,22 @@ func (p *Provider) Browser(t testing.TB, address string) *url.URL {
 	return response.Request.URL
 }
 
+func get(t testing.TB, client *http.Client, address string) (*http.Response, error) {
+	t.Helper()
+	// A browser outlives the test that it was opened by, for as long as the last page takes.
+	request, err := http.NewRequestWithContext(context.WithoutCancel(t.Context()), http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	return client.Do(request)
+}
+
 // Answer goes to an address, and returns where the provider sends the browser without following.
 func (p *Provider) Answer(t testing.TB, address string) string {
 	t.Helper()
 	client := *p.server.Client()
 	client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	response, err := client.Get(address)
+	response, err := get(t, &client, address)
 	if err != nil {
 		t.Error(err)
 		return ""
@@ -180,7 +191,7 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		answer.Set("code", code)
 	}
 	redirect.RawQuery = answer.Encode()
-	http.Redirect(w, r, redirect.String(), http.StatusFound)
+	http.Redirect(w, r, redirect.String(), http.StatusFound) //nolint:gosec // to this machine alone, as was checked
 }
 
 func (p *Provider) device(w http.ResponseWriter, _ *http.Request) {
