@@ -23,9 +23,13 @@ const (
 	retryRandom = "\xcf\x21\xad\x74\xe5\x9a\x61\x11\xbe\x1d\x8c\x02\x1e\x65\xb8\x91\xc2\xa2\x11\x16\x7a\xbb\x8c\x5e\x07\x9e\x09\xe2\xc8\xa8\x33\x9c"
 )
 
-// asksAgain reports whether a server's flight asks the client to try again: what costs is still to come.
+// cipherChange is the type of the record that follows such a request, and means nothing there (RFC 8446 section D.4).
+const cipherChange = 20
+
+// asksAgain reports whether what a server writes asks the client to try again: what costs is still to come.
 func asksAgain(flight []byte) bool {
-	return len(flight) >= retryAt+len(retryRandom) && string(flight[retryAt:retryAt+len(retryRandom)]) == retryRandom
+	return len(flight) > 0 && flight[0] == cipherChange ||
+		len(flight) >= retryAt+len(retryRandom) && string(flight[retryAt:retryAt+len(retryRandom)]) == retryRandom
 }
 
 // NewLane returns a lane. known says of whom something good is known; it must be quick.

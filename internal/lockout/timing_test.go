@@ -44,7 +44,10 @@ type timed struct {
 func BenchmarkTiming(b *testing.B) {
 	const samples = 1_000_000
 	unguarded := func(*testing.B) authn.Guard { return authn.Unguarded() }
-	guarded := func(b *testing.B) authn.Guard { return newEngine(b) }
+	guarded := func(b *testing.B) authn.Guard {
+		b.Helper()
+		return newEngine(b)
+	}
 	always := func(int) netip.Addr { return netip.MustParseAddr(attacker) }
 	fresh := func(i int) netip.Addr {
 		var four [4]byte
@@ -52,6 +55,7 @@ func BenchmarkTiming(b *testing.B) {
 		return netip.AddrFrom4(four)
 	}
 	locked := func(b *testing.B) authn.Guard {
+		b.Helper()
 		e := newEngine(b)
 		judged(b, e, at(attacker), 100, weak)
 		return e

@@ -76,7 +76,7 @@ func (t *Table) fill(byID map[string]*Record, size int) bool {
 }
 
 func (t *Table) bucketOf(id string) *bucket {
-	return &t.buckets[maphash.String(t.seed, id)&uint64(len(t.buckets)-1)]
+	return &t.buckets[maphash.String(t.seed, id)&uint64(len(t.buckets)-1)] //nolint:gosec // there is one at least
 }
 
 // Len is how many tokens there are.
