@@ -274,7 +274,7 @@ func plantSound(ctx context.Context, w *world) error {
 				{"--join-file", "cloud-init.yaml", "runcmd: [kubeadm join --discovery-file /run/join.conf]\n"},
 				{"--manifest", "controller-manager.flags", "kube-controller-manager --cluster-signing-duration=720h --controllers=*"},
 				{"--kubelet-config", "kubelet.yaml", "kind: KubeletConfiguration\nauthentication: {anonymous: {enabled: false}, x509: {clientCAFile: /ca.crt}}\nauthorization: {mode: Webhook}\nrotateCertificates: true\n"},
-				{"--roster", "people.csv", "username,active\nalice,true\n"},
+				{"--roster", "people.csv", "username,active\nalice,true\ne2e-admin,true\ne2e-controller-manager,true\n"},
 				{"--kubeconfig-file", "gate.kubeconfig", "kind: Config\nclusters: [{name: a, cluster: {server: \"https://10.0.0.1\", certificate-authority: ca.crt}}]\nusers: [{name: gate, user: {as: bob}}]\n"},
 			} {
 				if err := w.write(file.flag, file.name, file.content); err != nil {

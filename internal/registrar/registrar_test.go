@@ -370,6 +370,16 @@ func TestTokens(t *testing.T) {
 	if answer.Outcome != authn.Accepted || o.ledger.Judge(r, answer.Credential) != nil {
 		t.Fatalf("%+v", answer)
 	}
+	guess, _ := issued.NewToken(bound.ID) // the right id, and another secret
+	if answer := o.tokens.AuthenticateToken(t.Context(), r, guess); answer.Outcome != authn.Rejected || !errors.Is(answer.Cause, issued.ErrTokenUnknown) {
+		t.Errorf("another secret: %+v", answer)
+	}
+	if found, owner, ours := o.tokens.Holder(guess); found != nil || owner != nil || !ours {
+		t.Error("who guesses holds it")
+	}
+	if strange, _ := issued.NewToken(issuer.NewID()); o.tokens.AuthenticateToken(t.Context(), r, strange).Outcome != authn.Rejected {
+		t.Error("an id that is not known")
+	}
 	bare := shown(made.Leaf)
 	bare.Certificates = nil
 	for name, r := range map[string]*authn.Request{"no certificate": bare, "another's": shown(o.issue(t, "joe").Leaf)} {

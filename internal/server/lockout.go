@@ -61,6 +61,9 @@ func (s *Server) notices() []string {
 	if forged := s.bureau.notice(); forged != "" {
 		return []string{forged}
 	}
+	if trusting := s.exposed.notice(); trusting != "" {
+		return []string{trusting}
+	}
 	if current.checked.Lockout.Disabled {
 		return []string{"nobody who guesses tokens is locked out: lockout.disabled"}
 	}

@@ -72,6 +72,7 @@ type Server struct {
 	current  atomic.Pointer[generation]
 	keeper   *keeper
 	bureau   *bureau
+	exposed  exposed
 	lockout  *lockout.Engine
 	recent   *accesslog.Recent
 	life     context.Context //nolint:containedctx // the life of what is done for no request
@@ -262,6 +263,7 @@ func (s *Server) take(next *generation) {
 	s.useLockout(&next.checked.Lockout)
 	s.reviewer.Use(next.reviews)
 	s.current.Store(next)
+	go s.exposed.look(s.life, next.checked, s.logger)
 	s.probes.watch(next.clusters)
 	for use, at := range next.expirations() {
 		s.metrics.CertificateExpires(use, at)
