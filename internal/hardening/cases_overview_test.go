@@ -24,7 +24,7 @@ func overviewCases() map[string]checkCase {
 		"OV-02": {
 			fires: joinable,
 			also: []func(*facts.Facts){
-				both(withWebhook, recordedFor(day)), withTokenFile,
+				both(withWebhook, recordedForADay), withTokenFile,
 				func(f *facts.Facts) { f.Usage.Observed[2].Last = now.Add(-91 * day) },
 			},
 			// bob is in the token file, and no other mechanism that is on gives his name.
@@ -39,7 +39,7 @@ func overviewCases() map[string]checkCase {
 			fires: granted(user("ghost")),
 			also: []func(*facts.Facts){
 				granted(user("mallory")), granted(group("idp:nobody")),
-				both(granted(group("dream-team")), recordedFor(day)),
+				both(granted(group("dream-team")), recordedForADay),
 			},
 			quiet: both(granted(user("idp:carol")), granted(group("system:nodes"))),
 		},

@@ -53,8 +53,8 @@ func TestUndecided(t *testing.T) {
 		{"a token of no lifetime", "OI-07", "was not recorded", used(facts.Observation{Username: "idp:dave", Mechanism: "jwt", CredentialID: "JTI=dave"})},
 		{"API servers that nobody saw", "OI-13", "who runs the API servers", func(f *facts.Facts) { f.APIServers = nil }},
 		{"a provider of which nothing is known", "OI-08", "what runs beside the provider", func(f *facts.Facts) { f.Software = nil }},
-		{"a group that a certificate gives, and nobody showed", "OV-07", "reach back", both(recordedFor(day), signed(request("dave", hour, "team")), granted(group("team")))},
-		{"a binding of somebody who may still come", "OV-07", "reach back", both(recordedFor(day), granted(user("idp:dave")))},
+		{"a group that a certificate gives, and nobody showed", "OV-07", "reach back", both(recordedForADay, signed(request("dave", hour, "team")), granted(group("team")))},
+		{"a binding of somebody who may still come", "OV-07", "reach back", both(recordedForADay, granted(user("idp:dave")))},
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			t.Parallel()
@@ -107,7 +107,7 @@ func TestStates(t *testing.T) {
 		want       string
 	}{
 		{"on and unused for months", "OV-02", joinable, report.Fail, "bootstrapToken"},
-		{"on and unused since the records begin", "OV-02", both(joinable, recordedFor(day)), report.Warn, "bootstrapToken"},
+		{"on and unused since the records begin", "OV-02", both(joinable, recordedForADay), report.Warn, "bootstrapToken"},
 		{"TLS ends before certificates that there are", "XC-18", func(f *facts.Facts) { f.Handshakes[1].AsksCertificate = false }, report.Fail, "client certificates are known"},
 		{"TLS ends, and nobody has one", "XC-18", lonely, report.Warn, "TLS ends before them"},
 		{"a provider's token of two days in a file", "OI-07", holds(2 * day), report.Fail, "holds a token of"},
@@ -122,7 +122,7 @@ func TestStates(t *testing.T) {
 		{"people, and a proxy of any name", "OV-05", both(crowd, setFlag("requestheader-allowed-names")), report.Pass, "outside the cluster"},
 		{"people, and no proxy's headers", "OV-05", both(crowd, setFlag("requestheader-allowed-names", "portal"), without("requestheader-client-ca-file")), report.Fail, "2 people were seen"},
 		{"the API server's own proxy by another name", "OV-05", both(crowd, setFlag("requestheader-allowed-names", "own"), func(f *facts.Facts) { f.APIServers[0].FrontProxy.CommonName = "own" }), report.Fail, "2 people were seen"},
-		{"a group of a name that only a user has", "OV-07", both(recordedFor(day), signed(request("dave", hour)), granted(group("dave"))), report.Warn, "Group dave"},
+		{"a group of a name that only a user has", "OV-07", both(recordedForADay, signed(request("dave", hour)), granted(group("dave"))), report.Warn, "Group dave"},
 		{"who depends on each CA", "XC-19", both(signed(request("dave", hour)), func(f *facts.Facts) {
 			f.Extension.ClientCAs = append(f.Extension.ClientCAs, authority("old"))
 			f.CertificateRequests[len(f.CertificateRequests)-1].Certificate.Issuer = "CN=old"

@@ -117,10 +117,8 @@ func failures(source, attempted string, count int, took time.Duration) func(*fac
 	}
 }
 
-// recordedFor makes the records of use reach back less far.
-func recordedFor(length time.Duration) func(*facts.Facts) {
-	return func(f *facts.Facts) { f.Usage.From = now.Add(-length) }
-}
+// recordedForADay makes the records of use reach back no further.
+func recordedForADay(f *facts.Facts) { f.Usage.From = now.Add(-day) }
 
 // software changes what is known of what answers for a provider, or for the webhook where there is one.
 func software(i int, change func(*facts.Software)) func(*facts.Facts) {
