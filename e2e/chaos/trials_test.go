@@ -19,7 +19,7 @@ import (
 const (
 	// workers is how many persons are under trial at a time, and manyWorkers in the long form: most of a trial is spent waiting
 	// for what is disturbed.
-	workers, manyWorkers = 24, 80
+	workers, manyWorkers = 24, 160
 	// cutWithin is how long after the answer a stream's client may take to see its end, where all replicas applied the change;
 	// fencedCut is the same where one was fenced.
 	cutWithin = 3 * time.Second // a second is promised; the rest is for a machine that does something else

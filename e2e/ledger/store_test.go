@@ -1,6 +1,7 @@
 package ledger_test
 
 import (
+	"maps"
 	"net/http"
 	"net/netip"
 	"os"
@@ -20,7 +21,7 @@ import (
 // store runs "ostiary store".
 func store(t *testing.T, args ...string) (output string, ok bool) {
 	t.Helper()
-	text, err := exec.CommandContext(t.Context(), shared.paths[binaries.Ostiary], append([]string{"store"}, args...)...).CombinedOutput() //nolint:gosec // the program under test
+	text, err := exec.CommandContext(t.Context(), shared.paths[binaries.Ostiary], append([]string{"store"}, args...)...).CombinedOutput()
 	return string(text), err == nil
 }
 
@@ -48,9 +49,7 @@ func (h *house) move(t *testing.T, name string, store gate.Object) string {
 	ledger, _ := config["ledger"].(map[string]any)
 	delete(ledger, "embedded")
 	delete(ledger, "etcd")
-	for key, value := range store {
-		ledger[key] = value
-	}
+	maps.Copy(ledger, store)
 	if text, err = yaml.Marshal(config); err != nil {
 		t.Fatal(err)
 	}
@@ -67,9 +66,7 @@ func (h *house) reopen(t *testing.T, store gate.Object) {
 	ledger := h.ledger()
 	delete(ledger, "embedded")
 	delete(ledger, "etcd")
-	for key, value := range store {
-		ledger[key] = value
-	}
+	maps.Copy(ledger, store)
 	var err error
 	if h.Gate, err = gate.Start(t.Context(), gate.Options{Ostiary: shared.paths[binaries.Ostiary], Config: h.config, Dir: h.Dir}); err != nil {
 		t.Fatal(err)

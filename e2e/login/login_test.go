@@ -55,7 +55,7 @@ func TestBrowser(t *testing.T) {
 		t.Errorf("whoami: %+v", who)
 	}
 	t.Logf("whoami: %+v", who)
-	p.searchForSecrets(p.handed("prod"))
+	p.searchForSecrets(p.handed())
 	if !p.hasAgent() {
 		t.Error("no agent runs")
 	}
@@ -73,14 +73,14 @@ func TestDevicePage(t *testing.T) {
 	}
 }
 
-// plugin is how kubectl calls the exec plugin in a cluster: its arguments, and a variable of its environment.
-func (p *person) plugin(cluster string) (args []string, info string) {
+// plugin is how kubectl calls the exec plugin in the first cluster: its arguments, and a variable of its environment.
+func (p *person) plugin() (args []string, info string) {
 	p.t.Helper()
 	config, err := clientcmd.LoadFromFile(p.kubeconfig())
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	entry := config.Contexts[p.contextOf(cluster)]
+	entry := config.Contexts[p.contextOf("prod")]
 	plugin := config.AuthInfos[entry.AuthInfo].Exec
 	if plugin.Command != "kubectl-ostiary" {
 		p.t.Errorf("the plugin is called as %q although it is on the PATH", plugin.Command)
@@ -95,10 +95,10 @@ func (p *person) plugin(cluster string) (args []string, info string) {
 	return plugin.Args, "KUBERNETES_EXEC_INFO=" + string(said)
 }
 
-// handed is what the exec plugin hands to kubectl in a cluster: the certificate and the key, in PEM.
-func (p *person) handed(cluster string) [2]string {
+// handed is what the exec plugin hands to kubectl in the first cluster: the certificate and the key, in PEM.
+func (p *person) handed() [2]string {
 	p.t.Helper()
-	args, info := p.plugin(cluster)
+	args, info := p.plugin()
 	command := p.command(p.t.Context(), binaries.KubectlOstiary, args...)
 	command.Env = append(command.Env, info)
 	out, err := command.Output()
@@ -142,7 +142,7 @@ func (p *person) searchForSecrets(handed [2]string) {
 			if err != nil || !entry.Type().IsRegular() {
 				return err
 			}
-			data, err := os.ReadFile(path) //nolint:gosec // the test's own folders
+			data, err := os.ReadFile(path)
 			files++
 			look(path, data)
 			return err
@@ -160,7 +160,7 @@ func (p *person) searchForSecrets(handed [2]string) {
 			if strings.HasPrefix(file, "/proc/self") {
 				continue
 			}
-			data, err := os.ReadFile(file) //nolint:gosec // of the kernel
+			data, err := os.ReadFile(file)
 			if err != nil {
 				continue // it has ended, or is another user's
 			}
@@ -215,11 +215,11 @@ func TestEncryptedFile(t *testing.T) {
 	if got := p.whoAmI("test"); !strings.HasPrefix(got, "jane ") {
 		t.Error(got)
 	}
-	p.searchForSecrets(p.handed("prod"))
+	p.searchForSecrets(p.handed())
 	if p.hasAgent() {
 		t.Error("an agent runs")
 	}
-	copied := p.handed("prod")
+	copied := p.handed()
 	p.must(binaries.KubectlOstiary, "logout")
 	if got := p.status(copied); got != http.StatusUnauthorized {
 		t.Errorf("after logout a copy of the certificate gets status %d", got)

@@ -37,18 +37,20 @@ type person struct {
 func settle(t *testing.T, at *place) *person {
 	t.Helper()
 	// The name of a socket is bounded to about a hundred bytes.
-	runtime, err := os.MkdirTemp("", "o")
+	runtime, err := os.MkdirTemp("", "o") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &person{t: t, at: at, home: t.TempDir(), runtime: runtime}
 	p.opened = filepath.Join(p.home, "opened")
 	browser := filepath.Join(p.home, "browser")
-	if err := errors.Join(os.WriteFile(browser, []byte("#!/bin/sh\nprintf '%s\\n' \"$1\" >> \""+p.opened+"\"\n"), 0o700), pki.WriteFile(p.opened, nil)); err != nil { //nolint:gosec // a program
+	if err := errors.Join(os.WriteFile(browser, []byte("#!/bin/sh\nprintf '%s\\n' \"$1\" >> \""+p.opened+"\"\n"), 0o700), pki.WriteFile(p.opened, nil)); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		p.try(binaries.KubectlOstiary, "logout", "--all", "--local")
+		if out, err := p.try(binaries.KubectlOstiary, "logout", "--all", "--local"); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
 		if t.Failed() {
 			if log, err := os.ReadFile(filepath.Join(runtime, "ostiary", "agent.log")); err == nil {
 				t.Logf("agent:\n%s", log)
@@ -74,7 +76,7 @@ func (p *person) contextOf(cluster string) string {
 
 // command is one of the programs, run by the person without a terminal.
 func (p *person) command(ctx context.Context, program binaries.Program, args ...string) *exec.Cmd {
-	command := exec.CommandContext(ctx, shared.paths[program], args...) //nolint:gosec // the programs under test
+	command := exec.CommandContext(ctx, shared.paths[program], args...)
 	command.Env, command.Dir, command.WaitDelay = p.env(), p.home, time.Second
 	return command
 }
@@ -100,11 +102,11 @@ func (p *person) must(program binaries.Program, args ...string) string {
 	return out
 }
 
-// fails runs a program that is to fail and to say something.
-func (p *person) fails(want string, program binaries.Program, args ...string) {
+// fails has kubectl fail in a cluster, and say something.
+func (p *person) fails(cluster, want string) {
 	p.t.Helper()
-	if out, err := p.try(program, args...); err == nil || !strings.Contains(out, want) {
-		p.t.Errorf("%s %s: %v\n%s\nwant it to fail with %q", program, strings.Join(args, " "), err, out, want)
+	if out, err := p.try(binaries.Kubectl, "--context", p.contextOf(cluster), "get", "namespaces"); err == nil || !strings.Contains(out, want) {
+		p.t.Errorf("kubectl in %s: %v\n%s\nwant it to fail with %q", cluster, err, out, want)
 	}
 }
 
@@ -235,7 +237,7 @@ func (p *person) browse(address, code, last string) (ended string) {
 // run runs a program of the test's own.
 func run(t *testing.T, env []string, program string, args ...string) string {
 	t.Helper()
-	command := exec.CommandContext(t.Context(), program, args...) //nolint:gosec // the programs under test
+	command := exec.CommandContext(t.Context(), program, args...)
 	command.Env = append(os.Environ(), env...)
 	out, err := command.CombinedOutput()
 	if err != nil {

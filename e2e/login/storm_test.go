@@ -99,7 +99,7 @@ func TestCredentialIsCheap(t *testing.T) {
 	const bound, runs = 30 * time.Millisecond, 20
 	p := settle(t, open(t, nil))
 	p.signIn()
-	args, info := p.plugin("prod")
+	args, info := p.plugin()
 	least, sum := time.Hour, time.Duration(0)
 	for range runs {
 		command := p.command(t.Context(), binaries.KubectlOstiary, args...)

@@ -37,6 +37,8 @@ type Logout struct {
 	Subject, SID string
 	// At is when it was said, by the provider's clock.
 	At time.Time
+
+	id string // its jti
 }
 
 // Tolerance is how far clocks may differ: a session that began no later than At and Tolerance is meant.
@@ -108,7 +110,14 @@ func (v *Verifier) Verify(ctx context.Context, token secret.String, now time.Tim
 	if err := v.check(&said, now); err != nil {
 		return Logout{}, fmt.Errorf("%w: %w", ErrToken, err)
 	}
-	return Logout{Subject: said.Subject, SID: said.SID, At: said.IssuedAt.Time()}, nil
+	return Logout{Subject: said.Subject, SID: said.SID, At: said.IssuedAt.Time(), id: said.ID}, nil
+}
+
+// Forget lets a token be believed once more, where what it asks for could not be done: the provider is going to send it again.
+func (v *Verifier) Forget(said Logout) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	delete(v.seen, said.id)
 }
 
 // check judges the claims, and takes note of the token if they are good.

@@ -93,6 +93,10 @@ func TestVerify(t *testing.T) {
 	if _, err := v.Verify(t.Context(), good, now); !errors.Is(err, backchannel.ErrToken) {
 		t.Errorf("a second time: %v", err)
 	}
+	v.Forget(said)
+	if _, err := v.Verify(t.Context(), good, now); err != nil {
+		t.Errorf("again, as it could not be done: %v", err)
+	}
 	set := func(name string, value any) func(map[string]any) { return func(c map[string]any) { c[name] = value } }
 	for name, test := range map[string]struct {
 		typ    string

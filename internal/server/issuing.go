@@ -37,7 +37,7 @@ type bureau struct {
 	alarms       forgeries
 }
 
-// book is told of sessions and credentials, also where nothing is issued any more: what the store holds must be understood.
+// parts are what the ledger keeps for others: locks, and what is in a book of sessions and credentials, which is told of them also where nothing is issued any more: what the store holds must be understood.
 func (s *Server) parts(checked *config.Checked) (*session.Book, []ledger.Part) {
 	var root *x509.Certificate
 	if checked.Issuer != nil {

@@ -97,6 +97,9 @@ type Certificate struct {
 	Key Digest `json:"key"`
 }
 
+// TokenPrefix starts every token that Ostiary issues, as scanners find it in files.
+const TokenPrefix = "gw1."
+
 // Token is what a token must be that counts.
 type Token struct {
 	// Secret is a keyed digest of the secret in it.

@@ -54,6 +54,7 @@ func (a *API) logout(x *exchange, name string) {
 	}
 	over := a.config.Book.Sessions(func(s *session.Session) bool { return meant(s, provider.Issuer, said) })
 	if err := a.config.Registrar.End(ctx, registrar.WhyProvider, asked.Now, over...); err != nil {
+		provider.Logout.Forget(said)
 		x.undone(a, err)
 		return
 	}

@@ -68,7 +68,7 @@ func (a *API) revoke(x *exchange, form url.Values) {
 
 // holder finds out whose token this is. Wrong ones are counted against their sender; locked says that the request was answered.
 func (a *API) holder(ctx context.Context, x *exchange, token secret.String) (found *session.Credential, owner *session.Session, ours, locked bool) {
-	if !strings.HasPrefix(token.Reveal(), "gw1.") {
+	if !strings.HasPrefix(token.Reveal(), session.TokenPrefix) {
 		return nil, nil, false, false
 	}
 	guard, asked := x.settings.Guard, x.visitor.Asked

@@ -19,8 +19,8 @@ import (
 )
 
 const (
-	// TokenPrefix starts every token that Ostiary issues: gw1.<id>.<secret>.<checksum>, each in base64url.
-	TokenPrefix = "gw1."
+	// TokenPrefix starts every token: gw1.<id>.<secret>.<checksum>, each in base64url.
+	TokenPrefix = session.TokenPrefix
 	// secretBytes is the length of the secret: 256 bits need no slow hash.
 	secretBytes = 32
 )
