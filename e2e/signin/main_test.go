@@ -153,7 +153,7 @@ func open(t *testing.T, change func(gate.Object)) *house {
 	providerCA := filepath.Join(dir, "provider-ca.pem")
 	must(pki.WriteFile(providerCA, shared.provider.CA))
 	root := filepath.Join(dir, "issuer.pem")
-	if out, err := exec.CommandContext(t.Context(), shared.paths[binaries.Ostiary], "issuer", "new-root", root).CombinedOutput(); err != nil { //nolint:gosec // the program under test
+	if out, err := exec.CommandContext(t.Context(), shared.paths[binaries.Ostiary], "issuer", "new-root", root).CombinedOutput(); err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	cluster, err := gate.RequestHeader(shared.plane, "prod")
@@ -325,9 +325,7 @@ func (h *house) exchange(t *testing.T, token string, k *key, more url.Values) (i
 		"grant_type": {grantExchange}, "subject_token": {token}, "subject_token_type": {typeIDToken},
 		"csr": {base64.RawURLEncoding.EncodeToString(k.csr)},
 	}
-	for name, values := range more {
-		form[name] = values
-	}
+	maps.Copy(form, more)
 	return ask(t, h.client(nil), http.MethodPost, h.URL+tokenPath, "application/x-www-form-urlencoded", form.Encode())
 }
 
