@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/ostiary/ostiary/e2e/chaos"
 )
 
@@ -87,7 +89,9 @@ func TestRevocationsHold(t *testing.T) {
 		t.Fatal(disturbance)
 	}
 	took := time.Since(began)
-	settled(t, run)
+	if err := settled(ctx, run); err != nil {
+		t.Error(err)
+	}
 	t.Logf("%d trials in %s\n%s", run.made.Load(), took.Round(time.Second), &run.counts)
 	for _, err := range run.wrong {
 		t.Error(err)
@@ -111,41 +115,48 @@ func TestRevocationsHold(t *testing.T) {
 
 // settled wants the site to be as the history says, once nothing is disturbed any more: everybody is answered everywhere, and
 // what was acknowledged is on record.
-func settled(t *testing.T, run *trials) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), settles)
+func settled(ctx context.Context, run *trials) error {
+	const useTakes, atOnce = 50 * time.Millisecond, 16 // far more than one takes
+	uses := len(run.crowd.persons) * len(run.replicas) * len(run.crowd.persons[0].credentials)
+	ctx, cancel := context.WithTimeout(ctx, settles+time.Duration(uses)*useTakes)
 	defer cancel()
 	if run.wires != nil {
 		run.wires.Mend()
 	}
 	for _, r := range run.replicas {
 		if err := r.door.Load().gate.WaitReady(ctx); err != nil {
-			t.Fatal(err)
+			return err
 		}
 	}
 	if err := run.barrier(ctx); err != nil {
-		t.Fatal(err)
+		return err
 	}
+	var group errgroup.Group
+	group.SetLimit(atOnce)
 	for _, p := range run.crowd.persons {
 		for _, r := range run.replicas {
 			for _, c := range p.credentials {
-				if v := run.use(ctx, p, c, r); v != accepted && v != refused {
-					t.Errorf("%s with %s at replica %d: verdict %d after all is over", p.name, c.name, r.index, v)
-				}
+				group.Go(func() error {
+					if v := run.use(ctx, p, c, r); v != accepted && v != refused {
+						return fmt.Errorf("%s with %s at replica %d: verdict %d after all is over", p.name, c.name, r.index, v)
+					}
+					return nil
+				})
 			}
 		}
 	}
+	if err := group.Wait(); err != nil {
+		return err
+	}
 	all, err := run.list(ctx, true)
 	if err != nil {
-		t.Fatal(err)
+		return err
 	}
 	record := make(map[string]bool, len(all)) // whether it was lifted
 	for _, one := range all {
 		record[one.Metadata.Name] = one.Status.Lifted != nil
 	}
-	if err := run.lost(record); err != nil {
-		t.Error(err)
-	}
+	return run.lost(record)
 }
 
 // lost returns an error if something that was acknowledged is not on record, or otherwise than it was acknowledged.

@@ -172,7 +172,9 @@ func TestOneMemberLost(t *testing.T) {
 			if err := undo(t.Context()); err != nil {
 				t.Fatal(err)
 			}
-			settled(t, run)
+			if err := settled(t.Context(), run); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 }
@@ -258,7 +260,9 @@ func TestLeaderKilledUnderLoad(t *testing.T) {
 	if err := m.Restart(); err != nil {
 		t.Fatal(err)
 	}
-	settled(t, run)
+	if err := settled(t.Context(), run); err != nil {
+		t.Error(err)
+	}
 	guardAt := s.kubectl(t, s.replicas[0], &credential{token: guardToken})
 	name, err := guardAt.MustSucceed(t.Context(), "ostiary", "revoke", "--user="+s.crowd.persons[2].name, "--reason=by the command", "-o=name")
 	if err != nil {
