@@ -215,7 +215,7 @@ func (r *run) largeBodies(t *testing.T) {
 	}
 
 	r.bothProtocols(t, func(t *testing.T, k kubectl.Command) {
-		sum := sha256.New()
+		ctx, sum := within(t), sha256.New() // each way has the time of its own
 		result, err := k.Stream(ctx, nil, sum, "exec", "large", "--", "cat", "blob")
 		if err != nil || result.ExitCode != 0 {
 			t.Fatal(err, result)
