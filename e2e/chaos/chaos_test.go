@@ -137,10 +137,14 @@ func settled(ctx context.Context, run *trials) error {
 		for _, r := range run.replicas {
 			for _, c := range p.credentials {
 				group.Go(func() error {
-					if v := run.use(ctx, p, c, r); v != accepted && v != refused {
-						return fmt.Errorf("%s with %s at replica %d: verdict %d after all is over", p.name, c.name, r.index, v)
+					for {
+						if v := run.use(ctx, p, c, r); v == accepted || v == refused {
+							return nil
+						}
+						if err := ctx.Err(); err != nil {
+							return fmt.Errorf("%s with %s at replica %d: no verdict after all is over: %w", p.name, c.name, r.index, err)
+						}
 					}
-					return nil
 				})
 			}
 		}

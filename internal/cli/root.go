@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"k8s.io/klog/v2"
@@ -69,13 +70,16 @@ func checkMechanisms(w io.Writer) configCheck {
 		},
 	}))
 	return func(ctx context.Context, checked *config.Checked) error {
-		// Kubernetes' libraries would tell of the work that ends with this call; klog has one logger per process.
-		klog.SetSlogLogger(slog.New(slog.DiscardHandler))
+		silenceKubernetes()
 		known := *checked
 		known.Warnings = nil // they were shown, with their lines
 		return server.Validate(ctx, &known, logger)
 	}
 }
+
+// silenceKubernetes has Kubernetes' libraries not tell of the work that ends with a check. klog has one logger per process, which
+// may not be set while work of an earlier check ends.
+var silenceKubernetes = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
 
 func (p program) run(ctx context.Context, streams IO, args []string) int {
 	root := p.root(streams) //nolint:contextcheck // commands take the context that ExecuteContext hands to them

@@ -19,7 +19,7 @@ import (
 
 // DefaultTimeout bounds one run where the context does not: generous, since a small machine may be compiling beside
 // the tests.
-const DefaultTimeout = 60 * time.Second
+const DefaultTimeout = 3 * time.Minute
 
 // pipeGrace bounds the wait for the output of a killed kubectl whose children hold its pipes.
 const pipeGrace = 5 * time.Second
