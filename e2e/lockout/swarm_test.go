@@ -175,9 +175,13 @@ func (p *people) work(t *testing.T, long time.Duration, over <-chan struct{}) (a
 	}()
 	var mu sync.Mutex
 	var working sync.WaitGroup
-	for _, one := range p.each {
+	for i, one := range p.each {
 		working.Go(func() {
-			ticker := time.NewTicker(20 * time.Millisecond)
+			const pace = 20 * time.Millisecond
+			begin := time.NewTimer(pace * time.Duration(i) / time.Duration(len(p.each))) // one after the other, not all at once
+			defer begin.Stop()
+			<-begin.C
+			ticker := time.NewTicker(pace)
 			defer ticker.Stop()
 			for {
 				select {
