@@ -62,7 +62,7 @@ func (s *story) home() (k kubectl.Command, gateCA string, err error) {
 	k = kubectl.Command{
 		Path: s.paths[binaries.Kubectl], Kubeconfig: filepath.Join(home, "kubeconfig"), PluginDir: filepath.Dir(s.paths[binaries.KubectlOstiary]),
 	}
-	return k.With("XDG_RUNTIME_DIR="+run), gateCA, nil
+	return k.With("XDG_RUNTIME_DIR=" + run), gateCA, nil
 }
 
 // signIn shows a person who has no credential at all, signs in, works and signs out.
