@@ -25,7 +25,7 @@ import (
 
 const (
 	// startDeadline bounds the start, with keys of issuers fetched and clusters reached, while a compiler runs beside it.
-	startDeadline = 60 * time.Second
+	startDeadline = 3 * time.Minute
 	// stopDeadline bounds the end after SIGTERM; it must be longer than any drainTimeout that is configured. Ostiary's
 	// own default is 30s.
 	stopDeadline = 45 * time.Second
