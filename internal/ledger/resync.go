@@ -332,6 +332,7 @@ func (l *Ledger) readWhole(ctx context.Context, whole []stretch, revision int64,
 				if err := takeReplica(d.replicas, strings.TrimPrefix(record.Key, replicaKey), record); err != nil {
 					return unsound(err)
 				}
+			default: // taken in like all others
 			}
 		}
 		if whole[i].group != replicaGroup {

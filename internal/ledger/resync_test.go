@@ -267,28 +267,40 @@ func resync(t *testing.T, open func(t *testing.T) *distant) {
 	}{
 		"nothing": {meanwhile: func(*testing.T, *site) {}},
 		"credentials and revocations come": {meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			s.use(t, "n1", "n2", "n3")
 			revokeUser(t, s.other, "mallory")
 		}},
-		"a revocation is lifted": {whole: "[rev]", meanwhile: func(t *testing.T, s *site) { s.lift(t, s.revoked) }},
+		"a revocation is lifted": {whole: "[rev]", meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
+			s.lift(t, s.revoked)
+		}},
 		"one is lifted, another comes": {whole: "[rev]", meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			s.lift(t, s.revoked)
 			revokeUser(t, s.other, "bob")
 		}},
-		"one comes and is lifted": {meanwhile: func(t *testing.T, s *site) { s.lift(t, revokeUser(t, s.other, "mallory")) }},
+		"one comes and is lifted": {meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
+			s.lift(t, revokeUser(t, s.other, "mallory"))
+		}},
 		"entries are tidied away": {whole: "[entry]", meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			if n, err := s.other.Tidy(t.Context(), time.Now().Add(3*time.Hour)); err != nil || n == 0 {
 				t.Error(n, err)
 			}
 		}},
 		"an entry is deleted": {whole: "[entry]", meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			s.hand(t, ledger.Transaction{Deletes: []string{s.entry("3")}})
 		}},
 		"one is deleted, another comes": {whole: "[entry]", meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			s.hand(t, ledger.Transaction{Deletes: []string{s.entry("3")}})
 			s.use(t, "n1")
 		}},
 		"an entry is deleted and comes again": {whole: "[entry]", meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			revokeUser(t, s.other, "mallory") // it is another one then, by its index
 			s.hand(t, ledger.Transaction{Deletes: []string{s.entry("3")}})
 			again := run(t, s.store.Store, with(newNotebook()))
@@ -297,31 +309,38 @@ func resync(t *testing.T, open func(t *testing.T) *distant) {
 			}
 		}},
 		"an entry comes and is deleted": {meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			s.use(t, "n1")
 			s.hand(t, ledger.Transaction{Deletes: []string{s.entry("n1")}})
 		}},
 		"an entry is forgotten": {meanwhile: func(t *testing.T, s *site) { // and its record not yet removed
+			t.Helper()
 			value := dump(t, s.store.Store)[s.entry("3")]
 			s.hand(t, ledger.Transaction{Puts: []ledger.Record{{Key: s.entry("3"), Value: []byte(strings.Repeat("\xff", 8) + value[8:24])}}})
 		}},
 		"what others keep comes, changes and goes": {whole: "[lock]", meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			s.hand(t, ledger.Transaction{
 				Puts:    []ledger.Record{{Key: "lock/new", Value: []byte("1")}, {Key: "lock/changes", Value: []byte("2")}},
 				Deletes: []string{"lock/goes"},
 			})
 		}},
 		"a revocation is removed past the ledger": {refuses: ledger.ErrIncomplete, meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			s.hand(t, ledger.Transaction{Deletes: []string{"rev/" + s.revoked}})
 		}},
 		"one is removed, another comes": {refuses: ledger.ErrIncomplete, meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			revokeUser(t, s.other, "mallory")
 			s.hand(t, ledger.Transaction{Deletes: []string{"rev/" + s.revoked}})
 		}},
 		"a revocation is changed past the ledger": {refuses: ledger.ErrIncomplete, meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			value := dump(t, s.store.Store)["rev/"+s.revoked]
 			s.hand(t, ledger.Transaction{Puts: []ledger.Record{{Key: "rev/" + s.revoked, Value: []byte(strings.Replace(value, "bob", "eve", 1))}}})
 		}},
 		"the store is put back": {refuses: ledger.ErrRolledBack, meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			all := dump(t, s.store.Store)
 			for key := range all {
 				if strings.HasPrefix(key, "rev/") || strings.HasPrefix(key, "act/") || key == "head" {
@@ -331,6 +350,7 @@ func resync(t *testing.T, open func(t *testing.T) *distant) {
 			putBack(t, s.store.Store, all)
 		}},
 		"acts are put in the place of others": {refuses: ledger.ErrRolledBack, meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			all := dump(t, s.store.Store)
 			for key := range all {
 				if strings.HasPrefix(key, "rev/") || strings.HasPrefix(key, "act/") || key == "head" {
@@ -344,6 +364,7 @@ func resync(t *testing.T, open func(t *testing.T) *distant) {
 			}
 		}},
 		"a later version writes": {refuses: ledger.ErrUnavailable, meanwhile: func(t *testing.T, s *site) {
+			t.Helper()
 			s.hand(t, ledger.Transaction{Puts: []ledger.Record{{Key: "verdict/1", Value: []byte("{}")}}})
 		}},
 	} {
