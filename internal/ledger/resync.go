@@ -99,24 +99,31 @@ func (l *Ledger) sync(ctx context.Context) error {
 }
 
 // readHeadAt reads the head first of all: its revision is that of everything else that is read. The last act that is known comes with
-// it, if there is one.
-func (l *Ledger) readHeadAt(ctx context.Context) (now stand, revision int64, known *Mark, last Record, err error) {
+// it, and the one after that, as far as they are there.
+func (l *Ledger) readHeadAt(ctx context.Context) (now stand, revision int64, known *Mark, last, next Record, err error) {
 	now.record = Record{Key: headKey}
 	at, err := l.config.Store.Scan(ctx, Span{From: headKey, To: headKey + "\x00"}, func(r Record) error { return unsound(now.take(r)) })
 	if err != nil {
-		return now, 0, nil, last, err
+		return now, 0, nil, last, next, err
 	}
-	if known, err = l.known(); err != nil || known == nil || known.Index == 0 {
-		return now, at.Revision, known, last, err
+	if known, err = l.known(); err != nil || known == nil {
+		return now, at.Revision, known, last, next, err
 	}
 	name := actName(known.Index)
-	_, err = l.config.Store.Scan(ctx, Span{From: name, To: name + "\x00", At: at.Revision}, func(r Record) error { last = r; return nil })
-	return now, at.Revision, known, last, err
+	_, err = l.config.Store.Scan(ctx, Span{From: name, To: actName(known.Index+1) + "\x00", At: at.Revision}, func(r Record) error {
+		if r.Key == name {
+			last = r
+		} else {
+			next = r
+		}
+		return nil
+	})
+	return now, at.Revision, known, last, next, err
 }
 
 // readAll reads all of the store.
 func (l *Ledger) readAll(ctx context.Context) error {
-	now, revision, known, last, err := l.readHeadAt(ctx)
+	now, revision, known, last, _, err := l.readHeadAt(ctx)
 	if err != nil {
 		return err
 	}
@@ -193,13 +200,17 @@ var errInexact = errors.New("ledger: the changes do not add up")
 // included, a span has at N as many records as at R, less D, and those that were created after R. Where held + created = count, D is 0: what
 // was written since is all that changed. Where it is not, the span is read anew, and what is not in it any more is gone.
 //
-// Nothing that shuts out rests on this alone. The head is read as such, must extend the last act that is known, and what stands
-// afterwards must come to its sum; otherwise everything is read, as at the start. Whoever is judged meanwhile is judged by the view of
+// Nothing that shuts out rests on this alone, nor on revisions being of one history: a store may have been put back under a gate that
+// runs. The head is read as such and must extend the last act that is known; the first act after that must be later than R, so that all that
+// such acts wrote is handed out; and what stands afterwards must come to the head's sum. Otherwise everything is read, as at the start. Whoever is judged meanwhile is judged by the view of
 // R, for as long as that is proven: a proof wants the revision of the fence to be applied, which is N only when all is in force.
 func (l *Ledger) catchUp(ctx context.Context) error {
-	now, revision, known, last, err := l.readHeadAt(ctx)
+	now, revision, known, last, next, err := l.readHeadAt(ctx)
 	if err != nil {
 		return err
+	}
+	if known != nil && now.head.Index > known.Index && next.Created <= l.held.revision {
+		return fmt.Errorf("%w: an act that is not known is older than what is held", errInexact)
 	}
 	if known == nil || revision < l.held.revision || now.head.Epoch != known.Epoch || now.head.extends(*known, last) != nil {
 		return fmt.Errorf("%w: it is not known to be a later state", errInexact)
@@ -321,11 +332,11 @@ func (l *Ledger) readWhole(ctx context.Context, whole []stretch, revision int64,
 			d.held.noteLeaving(record)
 			switch whole[i].group {
 			case entryGroup:
-				id, k, err := decodeHead(record.Key, record.Value)
+				id, _, err := decodeHead(record.Key, record.Value)
 				if err != nil {
 					return unsound(err)
 				}
-				d.entries[id] = uint64(k) != forgotten
+				d.entries[id] = true // a tombstone is taken in as such
 			case revocationGroup:
 				stand[record.Key] = true
 			case replicaGroup:

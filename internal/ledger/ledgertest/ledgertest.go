@@ -402,6 +402,7 @@ func scanSince(t *testing.T, s Subject) {
 	write("new", records, records+1)
 	now := Put(t, s.Other, "m0", "beside it")
 	write("later", 3, 4)
+	write("later", records+1, records+2)
 	want := map[string]string{key(1): "again new", key(records): "new new"}
 	for i := 2; i < few; i++ {
 		want[key(i)] = "2"
@@ -415,8 +416,8 @@ func scanSince(t *testing.T, s Subject) {
 	for i := few; i < many; i++ {
 		want[key(i)] = "3"
 	}
-	want[key(3)] = "later"
-	if got, of := scanned(t, s.Store, ledger.Span{From: "m/", To: "m0", Since: start}); !cmp.Equal(want, got) || of.Revision < now || of.Count != records {
+	want[key(3)], want[key(records+1)] = "later", "later new"
+	if got, of := scanned(t, s.Store, ledger.Span{From: "m/", To: "m0", Since: start}); !cmp.Equal(want, got) || of.Revision < now || of.Count != records+1 {
 		t.Errorf("many: %+v (-want +got):\n%s", of, cmp.Diff(want, got))
 	}
 	if err := s.Compact(t.Context(), now); err != nil {
