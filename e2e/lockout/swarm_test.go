@@ -22,8 +22,8 @@ import (
 )
 
 const (
-	// fewSources is how many addresses guess, unless OSTIARY_SWARM_SOURCES says otherwise: 10000 take four times as long.
-	fewSources = 2500
+	// fewSources is how many addresses guess, unless OSTIARY_SWARM_SOURCES says otherwise: 10000 take ten times as long.
+	fewSources = 1000
 	// attackers is how many connections they have at a time.
 	attackers = 16
 	// pairBudget and prefixBudget are what a source may try at once, of one id and in all.
