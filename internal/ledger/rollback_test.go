@@ -153,7 +153,7 @@ func TestRemovedRevocationIsNoticed(t *testing.T) {
 				key := "rev/" + revoked
 				watching, end := context.WithCancel(t.Context())
 				var judged sync.WaitGroup
-				judged.Go(func() { // alice is at no time let in
+				judged.Go(func() { //nolint:contextcheck // judging has no context; alice is at no time let in
 					for cred := certificate("1"); watching.Err() == nil; {
 						if err := l.Judge(request(), cred); err == nil {
 							t.Error("who was shut out is let in")

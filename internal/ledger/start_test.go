@@ -161,7 +161,7 @@ func benchmarkStart(b *testing.B, f *filled) {
 		b.ReportMetric((processor(b) - used).Seconds(), "cpu-s/start")
 		runtime.GC()
 		runtime.ReadMemStats(&after)
-		b.ReportMetric(float64(after.HeapAlloc-before.HeapAlloc)/float64(f.records), "B/record")
+		b.ReportMetric((float64(after.HeapAlloc)-float64(before.HeapAlloc))/float64(f.records), "B/record")
 		stop()
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Errors of a Store, for errors.Is.
@@ -47,18 +46,6 @@ type Transaction struct {
 	Essential bool
 }
 
-// Skip is returned by what a listing hands its records to. It leaves out those that come next, up to the first key that is not less
-// than To, without reading them.
-type Skip struct{ To string }
-
-// Error implements error.
-func (s *Skip) Error() string { return "ledger: records are left out up to " + s.To }
-
-// skipGroup leaves out the other records of a group, which ends with a slash.
-func skipGroup(prefix string) error {
-	return &Skip{To: strings.TrimSuffix(prefix, "/") + string('/'+1)}
-}
-
 // Span is a part of a store's records, by key.
 type Span struct {
 	// From is the least key, To the first one after the last. Empty is no bound.
@@ -80,7 +67,7 @@ type Scanned struct {
 // Store keeps the ledger's truth. Revisions rise with every transaction. It is safe for concurrent use.
 type Store interface {
 	// List hands every record below prefix to each, by key, as they were at one revision, which it returns. Keys up to after
-	// are left out, if that is not empty. It ends with the first error that each returns, other than Skip. The records' values are
+	// are left out, if that is not empty. It ends with the first error that each returns. The records' values are
 	// each's own, here and with Scan: it may write into them.
 	List(ctx context.Context, prefix, after string, each func(Record) error) (revision int64, err error)
 	// Scan hands every record of a span to each, as they were at one revision. It ends with the first error that each returns; it is

@@ -90,21 +90,7 @@ func (s *Store) List(ctx context.Context, prefix, after string, each func(ledger
 	if after != "" {
 		from = max(from, s.prefix+after+successor)
 	}
-	for revision := int64(0); ; { // all that is read is of the first page's revision
-		last, err := "", error(nil)
-		revision, err = s.list(ctx, at, from, end, revision, firstPage, func(record ledger.Record) error {
-			last = record.Key
-			return each(record)
-		})
-		skip, ok := errors.AsType[*ledger.Skip](err)
-		if err != nil && !ok {
-			return 0, err
-		}
-		if !ok || s.prefix+skip.To >= end {
-			return revision, nil
-		}
-		from = s.prefix + max(skip.To, last+successor)
-	}
+	return s.list(ctx, at, from, end, 0, firstPage, each)
 }
 
 // list hands on what is from one key up to end, until each returns an error. The next page is fetched while one is looked at.
@@ -127,7 +113,7 @@ func (s *Store) list(ctx context.Context, at *link, from, end string, revision, 
 		}
 		for _, kv := range answer.Kvs {
 			if err := each(s.record(kv)); err != nil {
-				return revision, err
+				return 0, err
 			}
 		}
 	}

@@ -40,7 +40,6 @@ func Run(t *testing.T, s Subject) {
 		{"a listing has more than one page and one revision", pages},
 		{"a listing goes on after a key", after},
 		{"a listing keeps to its prefix, by key", prefixes},
-		{"a listing leaves out what it is told to", skips},
 		{"a listing ends when told", listEnds},
 		{"a span is looked at as of one revision, and counted", scan},
 		{"what was written in a span since", scanSince},
@@ -235,44 +234,6 @@ func pages(t *testing.T, s Subject) {
 	})
 	if err != nil || count != records || revision == 0 || revision >= late {
 		t.Errorf("%d records, revision %d, %v; a later one has %d", count, revision, err, late)
-	}
-}
-
-func skips(t *testing.T, s Subject) {
-	t.Helper()
-	for _, key := range []string{"s/a/1", "s/a/2", "s/a/3", "s/b/1", "s/c/1", "s/c/2", "s/d"} {
-		Put(t, s.Store, key, "v")
-	}
-	late := int64(0)
-	for name, tt := range map[string]struct {
-		to   map[string]string
-		want []string
-	}{
-		"a group":               {map[string]string{"s/a/1": "s/a0"}, []string{"s/a/1", "s/b/1", "s/c/1", "s/c/2", "s/d"}},
-		"to one of a group":     {map[string]string{"s/a/1": "s/a/3", "s/a/3": "s/c"}, []string{"s/a/1", "s/a/3", "s/c/1", "s/c/2", "s/d"}},
-		"all that is left":      {map[string]string{"s/b/1": "t"}, []string{"s/a/1", "s/a/2", "s/a/3", "s/b/1"}},
-		"what was left already": {map[string]string{"s/b/1": "s/a", "s/d": "s"}, []string{"s/a/1", "s/a/2", "s/a/3", "s/b/1", "s/c/1", "s/c/2", "s/d"}},
-	} {
-		var got []string
-		revision, err := s.Store.List(t.Context(), "s/", "", func(r ledger.Record) error {
-			if len(got) == 0 { // what comes meanwhile is not of the listing's revision
-				late = Put(t, s.Other, "s/e", "v")
-				Put(t, s.Other, "s/d", "v")
-				defer func() {
-					if _, err := s.Other.Commit(t.Context(), ledger.Transaction{Deletes: []string{"s/e"}}); err != nil {
-						t.Fatal(err)
-					}
-				}()
-			}
-			got = append(got, r.Key)
-			if to, ok := tt.to[r.Key]; ok {
-				return &ledger.Skip{To: to}
-			}
-			return nil
-		})
-		if diff := cmp.Diff(tt.want, got); err != nil || diff != "" || revision == 0 || revision >= late {
-			t.Errorf("%s: revision %d, before %d, %v (-want +got):\n%s", name, revision, late, err, diff)
-		}
 	}
 }
 
