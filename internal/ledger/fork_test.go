@@ -61,7 +61,7 @@ func TestStoreIsPutBackMeanwhile(t *testing.T) {
 	if err := os.CopyFS(backup, os.DirFS(folder)); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chmod(backup, 0o700); err != nil { //nolint:gosec // a folder
+	if err := os.Chmod(backup, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	inner := new(movable)
