@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/ledger"
-	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 	"github.com/ostiary/ostiary/internal/ledger/sealedstore"
 )
 
@@ -61,12 +61,7 @@ func benchmarkStart(b *testing.B, add func(l *ledger.Ledger, from, to int) error
 	if err != nil {
 		b.Fatal(err)
 	}
-	inner, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: filepath.Join(dir, "store"), Logger: discard()})
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(inner.Close)
-	store := sealedstore.New(inner, wrapper)
+	store := sealedstore.New(ledgertest.Open(b, filepath.Join(dir, "store")), wrapper)
 	names := func(c *ledger.Config) { c.Names = store }
 	l, stop := runUntil(b, store, names)
 	const some = 1000
