@@ -23,11 +23,12 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
-	// fewSources is how many addresses guess, unless OSTIARY_SWARM_SOURCES says otherwise: 10000 take four times as long.
-	fewSources = 2500
+	// fewSources is how many addresses guess, and manySources before a release, unless OSTIARY_SWARM_SOURCES says otherwise.
+	fewSources, manySources = 1000, 2500
 	// attackers is how many connections they have at a time.
 	attackers = 16
 	// pairBudget and prefixBudget are what a source may try at once, of one id and in all.
@@ -35,6 +36,8 @@ const (
 	// warm is for how long good users work before anything is measured: each of them is on record then. quiet is for how long they do
 	// before the attack.
 	warm, quiet = 2 * time.Second, 6 * time.Second
+	// asking is how often each good user asks: more often, and they are what the machine is busy with.
+	asking = 100 * time.Millisecond
 	// slowest bounds a good user's request during the attack, on a machine that the attackers and a cluster share.
 	slowest = 10 * time.Second
 	// storeWrites is how many records a second may be written, and storeBurst how many the bound lets through at its start.
@@ -115,7 +118,7 @@ func sources(t *testing.T) int64 {
 	t.Helper()
 	text := os.Getenv("OSTIARY_SWARM_SOURCES")
 	if text == "" {
-		return fewSources
+		return int64(stage.Count(fewSources, manySources))
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -307,7 +310,7 @@ func (p *people) work(t *testing.T, long time.Duration, over <-chan struct{}) (a
 	var working sync.WaitGroup
 	for _, one := range p.each {
 		working.Go(func() {
-			ticker := time.NewTicker(20 * time.Millisecond)
+			ticker := time.NewTicker(asking)
 			defer ticker.Stop()
 			for {
 				select {
