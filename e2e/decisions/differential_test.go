@@ -27,7 +27,7 @@ import (
 const (
 	// fewRequests is how many requests are made where nobody asks for another number, and manyRequests before a release. With the
 	// few, each kind is both let in and refused.
-	fewRequests, manyRequests = 1500, 5000
+	fewRequests, manyRequests = 1000, 5000
 	// differentialWorkers is how many are under way at a time.
 	differentialWorkers = 4
 	// cachesEmpty is longer than any server remembers a token (CACHE-2), with some slack.
