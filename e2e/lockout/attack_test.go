@@ -58,7 +58,7 @@ func (h *house) attack(t *testing.T) *attacking {
 	if err := os.WriteFile(ca, h.CA, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	command := exec.CommandContext(t.Context(), "nice", "-n", "19", program)
+	command := exec.CommandContext(t.Context(), "chrt", "--idle", "0", program)
 	command.Env = append(os.Environ(), attackedURL+"="+h.URL, attackedCA+"="+ca, fmt.Sprintf("%s=%d", attackSources, sources(t)))
 	command.Stderr = os.Stderr
 	out, err := command.StdoutPipe()

@@ -133,7 +133,7 @@ func TestReviewCutsStreams(t *testing.T) {
 // TestReviewCutsManyStreams: all of them are cut when Review returns, each counts once, and each client is told.
 func TestReviewCutsManyStreams(t *testing.T) {
 	t.Parallel()
-	const many = 300 // more than end at a time
+	const many = 150 // more than end at a time
 	var judge atomic.Pointer[error]
 	s := newSetup(t, endless("application/json"), judging(&judge))
 	var bodies []io.Reader
