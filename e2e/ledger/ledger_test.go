@@ -118,8 +118,8 @@ func (h *house) secretToken(t *testing.T) string {
 		t.Fatal(err)
 	}
 	token := ""
-	stage.Await(t, "the cluster made the token", func(context.Context) bool {
-		found, err := secrets.Get(t.Context(), name, metav1.GetOptions{})
+	stage.Await(t, "the cluster made the token", func(ctx context.Context) bool {
+		found, err := secrets.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -304,7 +304,7 @@ func TestStrict(t *testing.T) {
 	// One that the cluster signs is on record as soon as it is.
 	signed := h.signed(t, "signed")
 	stage.Await(t, "the signed certificate is on record", func(context.Context) bool {
-		return slices.ContainsFunc(h.listed(t, "--user=signed"), func(c listed) bool { return c.Status.Origin == "found" })
+		return slices.ContainsFunc(h.listed(t, "--user=signed"), func(c listed) bool { return c.Status.Origin == "found" }) //nolint:contextcheck // it has the test's
 	})
 	if status, _ := signed.comesIn(t); status != http.StatusCreated {
 		t.Errorf("a certificate that the cluster signed: %d", status)
@@ -355,8 +355,8 @@ func (h *house) signed(t *testing.T, user string) *credential {
 		t.Fatal(err)
 	}
 	var certificate []byte
-	stage.Await(t, "the cluster signed", func(context.Context) bool {
-		found, err := requests.Get(t.Context(), name, metav1.GetOptions{})
+	stage.Await(t, "the cluster signed", func(ctx context.Context) bool {
+		found, err := requests.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -399,7 +399,7 @@ func TestDistrust(t *testing.T) {
 		watching[name] = session
 	}
 	stage.Await(t, "both watches are open", func(context.Context) bool {
-		return strings.Count(h.ostiary(t, "get", "streams"), "watch credentials") == 2
+		return strings.Count(h.ostiary(t, "get", "streams"), "watch credentials") == 2 //nolint:contextcheck // it has the test's
 	})
 	for name, one := range map[string]*credential{"early": early, "late": late} {
 		if status, _ := one.comesIn(t); status != http.StatusCreated {

@@ -11,6 +11,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -43,7 +44,7 @@ func (l *Log[T]) Read() ([]T, error) {
 	if err := l.readOn(); err != nil {
 		return nil, fmt.Errorf("read JSON lines: %w", err)
 	}
-	return l.lines[:len(l.lines):len(l.lines)], nil
+	return slices.Clip(l.lines), nil
 }
 
 // readOn decodes what was appended.

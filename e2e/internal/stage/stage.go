@@ -45,12 +45,12 @@ type Stage struct {
 func Main(m *testing.M, programs []binaries.Program, set func(context.Context, *Stage) error) {
 	// The normal end of streams is an error to Kubernetes' libraries, which would tell of it.
 	klog.SetSlogLogger(slog.New(slog.DiscardHandler))
-	status, err := run(context.Background(), m, programs, set)
+	status, err := run(context.Background(), m, programs, set) //nolint:forbidigo // a TestMain has no context
 	if err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		status = 1
 	}
-	os.Exit(status)
+	os.Exit(status) //nolint:forbidigo // the end of a TestMain
 }
 
 func run(ctx context.Context, m *testing.M, programs []binaries.Program, set func(context.Context, *Stage) error) (status int, err error) {
