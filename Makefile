@@ -14,7 +14,7 @@ build: ## Build both programs into bin/, and for every other platform into bin/c
 
 # End to end, results are never taken from the cache: it does not see the programs that those tests run. Those are built once, ahead of
 # all; much of what the tests do is waiting, so more of them run at a time than there are processors. "make lint" vets.
-E2E = OSTIARY_E2E_RACE=1 OSTIARY_E2E_BUILT=1 go test -C e2e -race -vet=off -count=1 -timeout 60m -p 4 -parallel 6
+E2E = OSTIARY_E2E_RACE=1 OSTIARY_E2E_BUILT=1 go test -C e2e -race -vet=off -count=1 -timeout 60m -p 3 -parallel 6
 
 test: programs ## Run every test of every module with the race detector, end to end included
 	go test $(RACE) -vet=off ./...
