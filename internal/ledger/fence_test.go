@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -68,6 +69,31 @@ func TestStoreLosesWhatItHad(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.other.Store(old)
+	ledgertest.Eventually(t, "nobody is let in", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
+}
+
+// TestStoreOfAnotherHistory: a store that had as many acts, and others, is no later state.
+func TestStoreOfAnotherHistory(t *testing.T) {
+	t.Parallel()
+	fill := func(inner ledger.Store, before, after int) {
+		for i := range before {
+			ledgertest.Put(t, inner, fmt.Sprint("use/before", i), "{}")
+		}
+		revoke(t, run(t, inner), ledger.Target{Kind: ledger.User, Name: "somebody"})
+		for i := range after {
+			ledgertest.Put(t, inner, fmt.Sprint("use/after", i), "{}")
+		}
+	}
+	inner, other := openStore(t), openStore(t)
+	fill(inner, 0, 10)
+	fill(other, 5, 0) // its act is later than the one that is known, and earlier than what is in force
+	store := &swapped{Store: inner}
+	l := run(t, store)
+	cred := certificate("1")
+	if err := l.Judge(request(), cred); err != nil { // the twin
+		t.Fatal(err)
+	}
+	store.other.Store(other)
 	ledgertest.Eventually(t, "nobody is let in", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
 }
 
