@@ -24,6 +24,7 @@ const (
 	jane     = "jane"
 	password = "correct horse battery staple"
 	account  = "ostiary-account"
+	builder  = "builder" // has a static token
 	// deadline bounds every wait; far more than any takes on a machine that is not busy.
 	deadline = 90 * time.Second
 )
@@ -45,7 +46,7 @@ func TestMain(m *testing.M) {
 
 func runAll(m *testing.M) (status int, err error) {
 	ctx := context.Background()
-	programs := append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)
+	programs := append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary, binaries.Helm)
 	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, programs...); err != nil {
 		return 1, err
 	}
@@ -74,9 +75,13 @@ func prepare(ctx context.Context, plane *controlplane.ControlPlane) error {
 	if err := plane.Bind(ctx, account+"-keys", "system:service-account-issuer-discovery", controlplane.User(account)); err != nil {
 		return err
 	}
+	// Who revokes, and who issues what needs no certificate.
+	if err := plane.Grant(ctx, "e2e-guard", []rbacv1.PolicyRule{{APIGroups: []string{"ostiary.dev"}, Resources: []string{"*"}, Verbs: []string{"*"}}}, controlplane.Group("platform")); err != nil {
+		return err
+	}
 	return plane.Grant(ctx, "e2e-work", []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps", "namespaces", "serviceaccounts"}, Verbs: []string{"get", "list", "watch", "create", "update"}},
-	}, controlplane.Group("platform"), controlplane.Group("system:serviceaccounts:default"))
+	}, controlplane.Group("platform"), controlplane.Group("system:serviceaccounts:default"), controlplane.User(builder))
 }
 
 // place is a gate in front of both clusters, and the provider at which one signs in there.
