@@ -54,6 +54,9 @@ func TestMain(m *testing.M) {
 }
 
 func run(ctx context.Context, m *testing.M) (status int, err error) {
+	if attacks, err := attackFromEnvironment(ctx); attacks {
+		return 0, err
+	}
 	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)...); err != nil {
 		return 1, err
 	}

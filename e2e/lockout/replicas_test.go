@@ -75,7 +75,7 @@ func (h *house) from(t *testing.T, source string, tokens ...string) (statuses []
 	t.Helper()
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(h.CA)
-	statuses, err := (&swarm{house: h, roots: roots}).guess(t.Context(), netip.MustParseAddr(source), tokens)
+	statuses, err := (&swarm{url: h.URL, roots: roots}).guess(t.Context(), netip.MustParseAddr(source), tokens)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,12 +1,9 @@
 package lockout_test
 
 import (
-	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -16,7 +13,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -53,20 +49,13 @@ func TestSwarm(t *testing.T) {
 	before := people.work(t, quiet, nil)
 	people.mustSucceed(t, "before the attack", before)
 
-	began, attack := time.Now(), &swarm{house: h, roots: people.roots, sources: sources(t)}
-	over := make(chan struct{})
-	var early atomic.Uint64
-	go func() {
-		defer close(over)
-		attack.run(t, func(done int64) {
-			if done == attack.sources/10 {
-				early.Store(uint64(h.metric(t, "process_resident_memory_bytes")))
-			}
-		})
-	}()
-	during := people.work(t, 0, over)
+	began, attack := time.Now(), h.attack(t)
+	during := people.work(t, 0, attack.over)
 	took := time.Since(began)
 	people.mustSucceed(t, "during the attack", during)
+	if attack.err != nil {
+		t.Fatal(attack.err)
+	}
 
 	quick, slow := percentile(before), percentile(during)
 	t.Logf("good users: %d requests before, p99 %s; %d during, p99 %s (%.1f times); asked again after a 503: %d",
@@ -77,15 +66,15 @@ func TestSwarm(t *testing.T) {
 	if slow > slowest {
 		t.Errorf("the slowest hundredth of good requests took more than %s", slowest)
 	}
-	judged, refused := attack.judged.Load(), attack.refused.Load()
-	t.Logf("attack: %d addresses in %s; %d guesses looked at, %d refused, %d connections failed", attack.connected.Load(), took.Round(time.Second), judged, refused, attack.failed.Load())
-	if attack.connected.Load() < attack.sources*9/10 || refused == 0 {
+	sum := &attack.tally
+	t.Logf("attack: %d addresses in %s; %d guesses looked at, %d refused, %d connections failed", sum.Connected, took.Round(time.Second), sum.Judged, sum.Refused, sum.Failed)
+	if sum.Connected < sources(t)*9/10 || sum.Refused == 0 {
 		t.Errorf("that was no attack")
 	}
-	if attack.over.Load() > 0 {
-		t.Errorf("%d addresses had more guesses looked at than their budget", attack.over.Load())
+	if sum.Over > 0 {
+		t.Errorf("%d addresses had more guesses looked at than their budget", sum.Over)
 	}
-	if counted := int64(h.metric(t, `ostiary_lockout_wrong_tokens_total{shape="bootstrap"}`)); counted > attack.connected.Load()*pairBudget {
+	if counted := int64(h.metric(t, `ostiary_lockout_wrong_tokens_total{shape="bootstrap"}`)); counted > sum.Connected*pairBudget {
 		t.Errorf("%d secrets were tried", counted)
 	}
 	writes := h.metric(t, "ostiary_lockout_store_writes_total")
@@ -94,26 +83,16 @@ func TestSwarm(t *testing.T) {
 		t.Errorf("%.0f records were written in %s", writes, took)
 	}
 	after := uint64(h.metric(t, "process_resident_memory_bytes"))
-	t.Logf("memory: %d MB after a tenth of the addresses, %d MB after all", early.Load()>>20, after>>20)
-	if after > early.Load()+heldBack {
-		t.Errorf("the program grew from %d to %d MB", early.Load()>>20, after>>20)
+	t.Logf("memory: %d MB after a tenth of the addresses, %d MB after all", attack.early>>20, after>>20)
+	if after > attack.early+heldBack {
+		t.Errorf("the program grew from %d to %d MB", attack.early>>20, after>>20)
 	}
-}
-
-// swarm guesses.
-type swarm struct {
-	house *house
-	roots *x509.CertPool
-	// sources is how many addresses guess.
-	sources int64
-
-	connected, failed, judged, refused, over atomic.Int64
 }
 
 // sources is how many addresses are to guess.
 func sources(t *testing.T) int64 {
 	t.Helper()
-	text := os.Getenv("OSTIARY_SWARM_SOURCES")
+	text := os.Getenv(attackSources)
 	if text == "" {
 		return fewSources
 	}
@@ -122,115 +101,6 @@ func sources(t *testing.T) int64 {
 		t.Fatal(err)
 	}
 	return n
-}
-
-// run has every address guess once: most at the victim's secret, some at everything until they are locked.
-func (s *swarm) run(t *testing.T, progress func(done int64)) {
-	t.Helper()
-	var next, done atomic.Int64
-	var all sync.WaitGroup
-	for range attackers {
-		all.Go(func() {
-			for {
-				i := next.Add(1) - 1
-				if i >= s.sources {
-					return
-				}
-				s.attack(t.Context(), i)
-				progress(done.Add(1))
-			}
-		})
-	}
-	all.Wait()
-}
-
-// attack is one address' part.
-func (s *swarm) attack(ctx context.Context, i int64) {
-	var four [4]byte
-	binary.BigEndian.PutUint32(four[:], 10<<24|uint32(i)<<4|1)
-	tokens, most := make([]string, 0, prefixBudget+10), pairBudget
-	for range pairBudget + 2 {
-		tokens = append(tokens, victimID+"."+randomPart())
-	}
-	if i%10 == 0 {
-		most = prefixBudget
-		for len(tokens) < prefixBudget+10 {
-			tokens = append(tokens, wrongPassword())
-		}
-	}
-	statuses, err := s.guess(ctx, netip.AddrFrom4(four), tokens)
-	if err != nil {
-		s.failed.Add(1)
-	}
-	if len(statuses) > 0 {
-		s.connected.Add(1)
-	}
-	looked := 0
-	for _, status := range statuses {
-		if status == http.StatusTooManyRequests {
-			s.refused.Add(1)
-		} else {
-			looked++
-		}
-	}
-	s.judged.Add(int64(looked))
-	if looked > most {
-		s.over.Add(1)
-	}
-}
-
-// guess sends all tokens in one go, over one connection, and reads the answers.
-func (s *swarm) guess(ctx context.Context, from netip.Addr, tokens []string) (statuses []int, err error) {
-	conn, err := dialFrom(ctx, s.house.URL, from, &tls.Config{RootCAs: s.roots, MinVersion: tls.VersionTLS13, NextProtos: []string{"http/1.1"}})
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	if err := conn.SetDeadline(time.Now().Add(deadline)); err != nil {
-		return nil, err
-	}
-	var requests bytes.Buffer
-	for _, token := range tokens {
-		_, _ = fmt.Fprintf(&requests, "GET /api HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer %s\r\n\r\n", token)
-	}
-	if _, err := conn.Write(requests.Bytes()); err != nil {
-		return nil, err
-	}
-	reader := bufio.NewReader(conn)
-	for range tokens {
-		response, err := http.ReadResponse(reader, nil)
-		if err != nil {
-			return statuses, err
-		}
-		_, err = io.Copy(io.Discard, response.Body)
-		if err = errors.Join(err, response.Body.Close()); err != nil {
-			return statuses, err
-		}
-		statuses = append(statuses, response.StatusCode)
-	}
-	return statuses, nil
-}
-
-// dialFrom connects as a balancer does for a client of its own: with a PROXY header of version 2 before TLS.
-func dialFrom(ctx context.Context, url string, from netip.Addr, config *tls.Config) (*tls.Conn, error) {
-	plain, err := (&net.Dialer{LocalAddr: &net.TCPAddr{IP: net.ParseIP(balancer)}}).DialContext(ctx, "tcp", strings.TrimPrefix(url, "https://"))
-	if err != nil {
-		return nil, err
-	}
-	source := from.As4()
-	header := slices.Concat(
-		[]byte("\r\n\r\n\x00\r\nQUIT\n"), []byte{0x21, 0x11, 0, 12}, source[:], []byte{127, 0, 0, 1, 0x30, 0x39, 0x01, 0xbb},
-	)
-	if _, err := plain.Write(header); err != nil {
-		return nil, errors.Join(err, plain.Close())
-	}
-	config = config.Clone()
-	config.ServerName = "localhost"
-	secured := tls.Client(plain, config)
-	if err := secured.HandshakeContext(ctx); err != nil {
-		return nil, errors.Join(err, plain.Close())
-	}
-	return secured, nil
 }
 
 // people are good users, each with an address of their own.
@@ -305,9 +175,13 @@ func (p *people) work(t *testing.T, long time.Duration, over <-chan struct{}) (a
 	}()
 	var mu sync.Mutex
 	var working sync.WaitGroup
-	for _, one := range p.each {
+	for i, one := range p.each {
 		working.Go(func() {
-			ticker := time.NewTicker(20 * time.Millisecond)
+			const pace = 20 * time.Millisecond
+			begin := time.NewTimer(pace * time.Duration(i) / time.Duration(len(p.each))) // one after the other, not all at once
+			defer begin.Stop()
+			<-begin.C
+			ticker := time.NewTicker(pace)
 			defer ticker.Stop()
 			for {
 				select {

@@ -147,7 +147,7 @@ func failureReason(ctx context.Context, x *exchange) string {
 		return reasonInexpressible
 	case errors.Is(x.failure, errWithheld):
 		return reasonWithheld
-	case x.stream.wasCut() != "":
+	case x.stream.wasCut() != nil:
 		return reasonCut
 	case ctx.Err() != nil:
 		return reasonClientGone

@@ -244,7 +244,7 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 	kind := accesslog.Request
 	if x.upgrade != "" || isLongRunning(x.info) {
 		kind = accesslog.StreamEnd
-		opened, end, err := g.open(ctx, w, r, x)
+		opened, end, err := g.open(ctx, w, r, x, false)
 		defer end()
 		if err != nil {
 			g.deny(w, r, x, refusalReason(err), shutOut(authn.Reason(refusalReason(err))), err)
@@ -265,9 +265,9 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 		if x.failure != nil {
 			verdict, reason = accesslog.Fault, failureReason(ctx, x)
 		}
-		if x.stream.wasCut() != "" {
-			reason = endReason(x.stream.cause)
-			x.failure = errors.Join(x.stream.cause, x.failure)
+		if end := x.stream.wasCut(); end != nil {
+			reason = endReason(end.cause)
+			x.failure = errors.Join(end.cause, x.failure)
 		}
 		g.record(r, x, kind, verdict, reason, x.failure, w.status)
 	}()
@@ -276,9 +276,11 @@ func (g *Gate) forward(w *writer, r *http.Request, x *exchange) {
 
 // open registers a request as a stream, so that it can be cut, and judges its caller once more now that it can: a change
 // between the first time and the registration reached neither. The stream's context ends when it is cut; end forgets it.
-func (g *Gate) open(ctx context.Context, w *writer, r *http.Request, x *exchange) (opened context.Context, end func(), err error) {
+// local says that the gate answers it itself.
+func (g *Gate) open(ctx context.Context, w *writer, r *http.Request, x *exchange, local bool) (opened context.Context, end func(), err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	x.stream = newStream(x, cancel)
+	x.stream.local = local
 	w.stream = x.stream
 	g.streams.add(x.stream)
 	end = func() {
@@ -304,7 +306,7 @@ func (g *Gate) serveLocal(w *writer, r *http.Request, x *exchange) bool {
 	ends := func() {}
 	defer func() { ends() }()
 	caller.Open = func() (context.Context, error) {
-		ctx, end, err := g.open(r.Context(), w, r, x)
+		ctx, end, err := g.open(r.Context(), w, r, x, true)
 		ends = end
 		return ctx, err
 	}
@@ -315,8 +317,8 @@ func (g *Gate) serveLocal(w *writer, r *http.Request, x *exchange) bool {
 	if x.stream != nil {
 		kind = accesslog.StreamEnd
 	}
-	if x.stream.wasCut() != "" {
-		reason = endReason(x.stream.cause)
+	if end := x.stream.wasCut(); end != nil {
+		reason = endReason(end.cause)
 	}
 	g.record(r, x, kind, accesslog.Allow, reason, nil, w.status)
 	return true

@@ -21,16 +21,53 @@ var (
 	errStandsOpen = errors.New("gateway: a stream without a credential") // New wires none
 )
 
+const (
+	// wakeAtOnce of the streams that were cut end at a time, and more of them each wakeEvery: thousands that end in one moment
+	// would keep the processors from what tells others that they are cut.
+	wakeAtOnce = 64
+	wakeEvery  = 5 * time.Millisecond
+)
+
 // Review judges every open stream anew, as a new request of its caller would be, and cuts those that may not go on. It
-// hands on why each fell, and returns when the last one was cut: nothing goes through it from then on. Who else changes what
-// streams are judged by calls it after the change.
+// hands on why each fell, and returns when the last one was cut: nothing goes through it from then on. Their clients learn of it
+// at once, or some at a time where they are many. Who else changes what streams are judged by calls it after the change.
 func (g *Gate) Review(ctx context.Context, fell func(cause error)) {
 	state, now := g.state.Load(), time.Now()
+	var cut []*stream
 	g.streams.each(func(one *stream) {
-		if err := one.readmit(ctx, state, now, true); err != nil && one.refuse(err) {
-			fell(err)
+		if one.wasCut() != nil {
+			return
 		}
+		err := one.readmit(ctx, state, now, true)
+		if err == nil || !one.end(refusedText(err), err) {
+			return
+		}
+		fell(err)
+		if one.local {
+			one.wake() // nothing stands in the way of its bytes
+			return
+		}
+		cut = append(cut, one)
 	})
+	first := cut[:min(len(cut), wakeAtOnce)]
+	for _, one := range first {
+		one.wake()
+	}
+	if rest := cut[len(first):]; len(rest) > 0 {
+		go wake(rest)
+	}
+}
+
+// wake wakes streams, some at a time.
+func wake(cut []*stream) {
+	ticker := time.NewTicker(wakeEvery)
+	defer ticker.Stop()
+	for some := range slices.Chunk(cut, wakeAtOnce) {
+		<-ticker.C
+		for _, one := range some {
+			one.wake()
+		}
+	}
 }
 
 // readmit judges the caller of a stream by state. Whoever would come in as somebody else must come in anew.

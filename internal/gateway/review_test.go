@@ -130,6 +130,39 @@ func TestReviewCutsStreams(t *testing.T) {
 	}
 }
 
+// TestReviewCutsManyStreams: all of them are cut when Review returns, each counts once, and each client is told.
+func TestReviewCutsManyStreams(t *testing.T) {
+	t.Parallel()
+	const many = 150 // more than end at a time
+	var judge atomic.Pointer[error]
+	s := newSetup(t, endless("application/json"), judging(&judge))
+	var bodies []io.Reader
+	for range many {
+		conn := s.dial(t)
+		_, _ = io.WriteString(conn, "GET /api/v1/pods?watch=1 HTTP/1.1\r\nHost: gate\r\nAuthorization: Bearer alice\r\n\r\n")
+		response, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _, _ = conn.Close(), response.Body.Close() })
+		bodies = append(bodies, response.Body)
+	}
+	var refused error = shutOutError{"revoked"}
+	judge.Store(&refused)
+	for _, want := range []int{many, 0} {
+		fell := 0
+		s.gate.Review(t.Context(), func(error) { fell++ })
+		if fell != want {
+			t.Errorf("%d streams fell, want %d", fell, want)
+		}
+	}
+	for i, body := range bodies {
+		if said, err := io.ReadAll(body); err != nil || !strings.Contains(string(said), `"code":401`) {
+			t.Fatalf("stream %d: %q, %v", i, said, err)
+		}
+	}
+}
+
 // TestStreamsAreJudgedAfterRegistration: what changes after the first decision and before a stream can be cut ends it.
 func TestStreamsAreJudgedAfterRegistration(t *testing.T) {
 	t.Parallel()

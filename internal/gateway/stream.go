@@ -51,10 +51,18 @@ type stream struct {
 	cluster    string
 	admitted   atomic.Pointer[identity.Identity] // as it was let in
 
+	local bool // answered by the gate itself
+	ended atomic.Pointer[ending]
+
 	mu     sync.Mutex
-	reason string   // set once, when the stream is cut
-	cause  error    // set with it where the caller may not go on
+	woken  bool
 	client net.Conn // the client's side of a tunnel, after the switch of protocols
+}
+
+// ending is why a stream was cut.
+type ending struct {
+	reason string // for the client
+	cause  error  // set where the caller may not go on
 }
 
 // newStream makes the stream of a request that was let in.
@@ -70,23 +78,27 @@ func newStream(x *exchange, cancel context.CancelCauseFunc) *stream {
 // cut ends the stream. The client is told reason in the terms of the stream's protocol, where that has any: a final
 // event for a watch, a close frame for WebSocket, GOAWAY for SPDY. Others just end. It does not wait, and may be called
 // more than once.
-func (s *stream) cut(reason string) { s.end(reason, nil) }
+func (s *stream) cut(reason string) {
+	if s.end(reason, nil) {
+		s.wake()
+	}
+}
 
-// refuse cuts the stream of a caller who may not go on, and reports whether it was open until then.
-func (s *stream) refuse(cause error) bool { return s.end(refusedText(cause), cause) }
+// end cuts the stream: no byte of either side is handed on from then on. It reports whether it was open until then. Whoever
+// waits for bytes learns of it by wake.
+func (s *stream) end(reason string, cause error) bool {
+	return s.ended.CompareAndSwap(nil, &ending{reason, cause})
+}
 
-func (s *stream) end(reason string, cause error) (ended bool) {
+// wake has whoever waits on a stream that was cut end it.
+func (s *stream) wake() {
+	s.cancel(errCut)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.reason != "" {
-		return false
-	}
-	s.reason, s.cause = reason, cause
-	s.cancel(errCut)
+	s.woken = true
 	if s.client != nil {
 		_ = s.client.SetDeadline(time.Now().Add(goodbye))
 	}
-	return true
 }
 
 // hijacked tells the stream its client's connection.
@@ -94,26 +106,17 @@ func (s *stream) hijacked(client net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.client = client
-	if s.reason != "" {
+	if s.woken {
 		_ = client.SetDeadline(time.Now().Add(goodbye))
 	}
 }
 
-// wasCut returns why the stream was cut, or "" if it was not. A nil stream never was.
-func (s *stream) wasCut() string {
+// wasCut returns why the stream was cut, or nil if it was not. A nil stream never was.
+func (s *stream) wasCut() *ending {
 	if s == nil {
-		return ""
+		return nil
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reason
-}
-
-// ending returns why a stream was cut, and whether that was because its caller may not go on.
-func (s *stream) ending() (reason string, refused bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.reason, s.cause != nil
+	return s.ended.Load()
 }
 
 // farewell is a protocol's way to say that the stream ends.
@@ -125,7 +128,8 @@ type farewell interface {
 	last(reason string, refused bool) []byte
 }
 
-// body stands in the way of an answer's bytes. When the stream was cut, it hands out the farewell and then a clean end.
+// body stands in the way of an answer's bytes. When the stream was cut, it hands out the farewell and then a clean end; what
+// arrived meanwhile is dropped.
 type body struct {
 	io.ReadCloser
 	stream   *stream
@@ -138,14 +142,12 @@ type body struct {
 func (b *body) Read(p []byte) (int, error) {
 	if !b.ended {
 		n, err := b.ReadCloser.Read(p)
-		b.farewell.observe(p[:n])
-		if err == nil || b.stream.wasCut() == "" {
+		end := b.stream.wasCut()
+		if end == nil {
+			b.farewell.observe(p[:n])
 			return n, err
 		}
-		b.ended, b.rest = true, b.farewell.last(b.stream.ending())
-		if n > 0 {
-			return n, nil
-		}
+		b.ended, b.rest = true, b.farewell.last(end.reason, end.cause != nil)
 	}
 	if len(b.rest) == 0 {
 		return 0, io.EOF
@@ -164,8 +166,11 @@ type tunnel struct {
 // Write implements io.Writer. After a cut, what the client still sends is dropped without an error, so that the
 // farewell reaches it before its connection is closed.
 func (t *tunnel) Write(p []byte) (int, error) {
+	if t.stream.wasCut() != nil {
+		return len(p), nil
+	}
 	n, err := t.backend.Write(p)
-	if err != nil && t.stream.wasCut() != "" {
+	if err != nil && t.stream.wasCut() != nil {
 		return len(p), nil
 	}
 	return n, err

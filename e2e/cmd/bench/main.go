@@ -33,6 +33,7 @@ func run(ctx context.Context) error {
 	users := flag.Int("users", 1000, "how many different people call")
 	watches := flag.Int("watches", 1000, "idle watches to hold open for the memory figure")
 	records := flag.Int("records", 100_000, "how many credentials are on record, and how many shut out, in the ledger that is compared with an empty one; 0 compares none")
+	ledgerOnly := flag.Bool("ledger-only", false, "leave out everything but the two ledgers")
 	flag.Parse()
 	switch *role {
 	case "server":
@@ -42,7 +43,7 @@ func run(ctx context.Context) error {
 	case "plain":
 		return servePlain(ctx, *dir, *upstream)
 	case "":
-		return measure(ctx, settings{rounds: *rounds, requests: *requests, users: *users, watches: *watches, records: *records})
+		return measure(ctx, settings{rounds: *rounds, requests: *requests, users: *users, watches: *watches, records: *records, ledgerOnly: *ledgerOnly})
 	default:
 		return fmt.Errorf("unknown role %q", *role)
 	}

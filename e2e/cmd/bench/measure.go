@@ -21,7 +21,10 @@ import (
 )
 
 // settings say how much is measured.
-type settings struct{ rounds, requests, users, watches, records int }
+type settings struct {
+	rounds, requests, users, watches, records int
+	ledgerOnly                                bool
+}
 
 // workers is how many requests are under way at a time; enough to keep two cores busy.
 const workers = 16
@@ -70,6 +73,9 @@ func measure(ctx context.Context, s settings) error {
 		{protocol: "HTTP/2", auth: "certificate"},
 		{protocol: "HTTP/2", auth: review},
 	}
+	if s.ledgerOnly {
+		loads = nil
+	}
 	if s.records > 0 {
 		loads = append(loads, load{protocol: "HTTP/1.1", auth: "jwt", ledger: true}, load{protocol: "HTTP/1.1", auth: "certificate", ledger: true})
 	}
@@ -92,7 +98,7 @@ func measure(ctx context.Context, s settings) error {
 		_, _ = fmt.Fprintf(out, "\tratio\t%.2f\t%.2f\t%.2f\t%.2f\t\n", ratio(gate.cpu, plain.cpu), gate.rate/plain.rate,
 			ratio(percentile(gate.latencies, 50), percentile(plain.latencies, 50)), ratio(percentile(gate.latencies, 99), percentile(plain.latencies, 99)))
 	}
-	if err := out.Flush(); err != nil {
+	if err := out.Flush(); err != nil || s.ledgerOnly {
 		return err
 	}
 	for _, p := range []proxy{b.plain, b.gate} {

@@ -1,5 +1,6 @@
 // Command demo starts a real control plane, a real OpenID Connect provider and Ostiary in front, and shows callers coming
-// in by each of Kubernetes' eight mechanisms, and a second API server that asks Ostiary about a token. It fails when
+// in by each of Kubernetes' eight mechanisms, a second API server that asks Ostiary about a token, a person who signs in, and
+// one who is shut out. It fails when
 // anything does not go as it says.
 package main
 

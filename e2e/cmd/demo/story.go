@@ -23,6 +23,7 @@ type story struct {
 	*world
 	checks, failed int
 	kubeconfigs    [][2]string // what, and which file
+	invitation     []string    // what else to try
 	last           int         // the chapter after the last
 }
 
@@ -45,6 +46,10 @@ func (s *story) tell(ctx context.Context) error {
 		chapter++
 	}
 	if err := s.askedByAnother(ctx, chapter); err != nil {
+		return err
+	}
+	chapter++
+	if err := s.signIn(ctx, chapter); err != nil {
 		return err
 	}
 	chapter++
@@ -211,6 +216,9 @@ func (s *story) invite() {
 	}
 	t.text("an administrator, straight at the API server:")
 	t.text("  export KUBECONFIG=" + s.plane.AdminKubeconfig)
+	for _, line := range s.invitation {
+		t.text(line)
+	}
 	t.line("")
 	k := s.paths[binaries.Kubectl]
 	for _, example := range []string{

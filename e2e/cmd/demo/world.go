@@ -181,6 +181,10 @@ func (w *world) configuration(ctx context.Context, dir string) (gate.Object, err
 	if err := pki.WriteFile(authenticationFile, authentication); err != nil {
 		return nil, err
 	}
+	issuer, signIn, err := w.issuer(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
 	cluster, err := gate.RequestHeader(w.plane, "demo")
 	if err != nil {
 		return nil, err
@@ -203,6 +207,8 @@ func (w *world) configuration(ctx context.Context, dir string) (gate.Object, err
 			"jwt":                  gate.Object{"file": authenticationFile},
 		},
 		"ledger":        w.ledger(),
+		"issuer":        issuer,
+		"signIn":        signIn,
 		"tokenRequests": gate.Object{"maxLifetime": longestToken.String()},
 		"tokenReview": gate.Object{
 			"callers": []any{gate.Object{

@@ -49,15 +49,7 @@ func (p *Provider) login(ctx context.Context, user, password string) (string, er
 		return "", err
 	}
 	state, verifier := rand.Text(), oauth2.GenerateVerifier()
-	page, location, err := do(ctx, browser, http.MethodGet, config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)), nil)
-	if err != nil {
-		return "", err
-	}
-	form := url.Values{"username": {user}, "password": {password}}
-	for _, field := range regexp.MustCompile(`type="hidden" name="([^"]+)" value="([^"]+)"`).FindAllStringSubmatch(page, -1) {
-		form.Set(field[1], field[2])
-	}
-	_, location, err = do(ctx, browser, http.MethodPost, location.String(), form)
+	location, err := fill(ctx, browser, config.AuthCodeURL(state, oauth2.S256ChallengeOption(verifier)), user, password)
 	if err != nil {
 		return "", err
 	}
@@ -74,6 +66,36 @@ func (p *Provider) login(ctx context.Context, user, password string) (string, er
 		return "", errors.New("the answer holds no ID token")
 	}
 	return idToken, nil
+}
+
+// LetIn lets a machine in that waits for a user, at the page that it named (RFC 8628 section 3.3.1), as a browser would. A wrong
+// password or code is an error.
+func (p *Provider) LetIn(ctx context.Context, page, user, password string) error {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		return err
+	}
+	browser := p.HTTPClient()
+	defer browser.CloseIdleConnections()
+	browser.Jar = jar
+	if _, err := fill(ctx, browser, page, user, password); err != nil {
+		return fmt.Errorf("let a machine in for %s: %w", user, err)
+	}
+	return nil
+}
+
+// fill opens a page with a form that asks for a name and a password, sends it, and returns where the browser ends.
+func fill(ctx context.Context, browser *http.Client, address, user, password string) (*url.URL, error) {
+	page, location, err := do(ctx, browser, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{"username": {user}, "password": {password}}
+	for _, field := range regexp.MustCompile(`name="([^"]+)" value="([^"]+)"`).FindAllStringSubmatch(page, -1) {
+		form.Set(field[1], field[2])
+	}
+	_, location, err = do(ctx, browser, http.MethodPost, location.String(), form)
+	return location, err
 }
 
 // oauth2Config asks the provider where its endpoints are.
