@@ -11,10 +11,6 @@ const (
 	Etcd                  Program = "etcd"
 	Ostiary               Program = "ostiary"
 	KubectlOstiary        Program = "kubectl-ostiary"
-	// These are built from modules of their own, below e2e/programs: what they require differs from what Kubernetes does.
-	Helm  Program = "helm"
-	K9s   Program = "k9s"
-	Zlint Program = "zlint"
 )
 
 // ControlPlane is what a control plane and its command line need.
@@ -36,15 +32,7 @@ const (
 	kubernetesGroup group = iota + 1
 	etcdGroup
 	ostiaryGroup
-	helmGroup
-	k9sGroup
-	zlintGroup
 )
-
-// groups are all groups, in the order in which they are built.
-func groups() []group {
-	return []group{etcdGroup, kubernetesGroup, ostiaryGroup, helmGroup, k9sGroup, zlintGroup}
-}
 
 // sources is the one list of what can be built.
 func sources() map[Program]source {
@@ -55,8 +43,5 @@ func sources() map[Program]source {
 		Etcd:                  {etcdGroup, "go.etcd.io/etcd/server/v3", "server"},
 		Ostiary:               {ostiaryGroup, "./cmd/ostiary", "ostiary"},
 		KubectlOstiary:        {ostiaryGroup, "./cmd/kubectl-ostiary", "kubectl-ostiary"},
-		Helm:                  {helmGroup, "helm.sh/helm/v4/cmd/helm", "helm"},
-		K9s:                   {k9sGroup, "github.com/derailed/k9s", "k9s"},
-		Zlint:                 {zlintGroup, "github.com/zmap/zlint/v3/cmd/zlint", "zlint"},
 	}
 }
