@@ -12,6 +12,7 @@ import (
 	"errors"
 	"math/big"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -397,17 +398,19 @@ func BenchmarkChanged(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
+	var spent []time.Duration // by hand: to stop the benchmark's own timer stops the world, and empties caches
 	for b.Loop() {
-		b.StopTimer()
 		if err := o.book.TakeSession(other.ID, value); err != nil {
 			b.Fatal(err)
 		}
-		b.StartTimer()
+		begun := time.Now()
 		if answer := o.certificates.Authenticate(ctx, r); answer.Outcome != authn.Accepted {
 			b.Fatal(answer.Cause)
 		}
+		spent = append(spent, time.Since(begun))
 	}
+	slices.Sort(spent)
+	b.ReportMetric(float64(spent[len(spent)/2]), "p50-ns/request")
 }
 
 // TestChangedIsFree goes on after something else changed in the book without an allocation, and without a new credential, by which

@@ -54,7 +54,7 @@ func (g *Gate) Bind(ctx context.Context, exchange Exchange, to Credential) (*Bou
 
 // newBoundToken checks that an answer is a token of a session that can be shown to a server.
 func newBoundToken(answer *adminapi.TokenAnswer, session string, asked time.Time) (*BoundToken, error) {
-	holds := time.Duration(answer.ExpiresIn)
+	seconds := answer.ExpiresIn
 	switch {
 	case !strings.EqualFold(answer.TokenType, "Bearer"):
 		return nil, fmt.Errorf("the answer's token is of the type %s, not Bearer", Foreign(answer.TokenType))
@@ -62,10 +62,11 @@ func newBoundToken(answer *adminapi.TokenAnswer, session string, asked time.Time
 		return nil, errors.New("the answer's token is of another session")
 	case !bearable(answer.AccessToken):
 		return nil, errors.New("the answer's token holds characters that no token has")
-	case holds <= 0 || holds > maxLifetime/time.Second:
-		return nil, fmt.Errorf("the answer's token holds for %d seconds", answer.ExpiresIn)
+	case seconds <= 0 || seconds > int64(maxLifetime/time.Second):
+		return nil, fmt.Errorf("the answer's token holds for %d seconds", seconds)
 	}
-	return &BoundToken{Token: secret.New(answer.AccessToken), ID: answer.CredentialID, ExpiresAt: asked.Add(holds * time.Second)}, nil
+	lasts := time.Duration(seconds) * time.Second
+	return &BoundToken{Token: secret.New(answer.AccessToken), ID: answer.CredentialID, ExpiresAt: asked.Add(lasts)}, nil
 }
 
 // bearable reports whether a text can be sent as a bearer token (RFC 6750 section 2.1, b64token).

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"time"
 
 	"golang.org/x/term"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
@@ -165,18 +166,18 @@ func leaveSealed(ctx context.Context, gate string, local bool, streams genericio
 // leaveOneSealed tells the gate of the end of a session in an encrypted file. What nobody can open any more ends by itself.
 func leaveOneSealed(ctx context.Context, store *sealed.Store, left *agent.Left) error {
 	kept, err := store.Get(ctx, left.Name)
-	if errors.Is(err, session.ErrNone) {
-		left.Problem = err.Error()
-		return nil
-	} else if err != nil {
+	if err != nil && !errors.Is(err, session.ErrNone) {
 		return exitWith(ExitFailed, "%w; --local removes the file without telling the gate", err)
 	}
-	left.Username, left.Session = kept.Username, kept.Session
-	if err := kept.End(ctx); err != nil {
-		left.Problem, left.Until = err.Error(), kept.NotAfter
-		return nil
+	if err == nil {
+		left.Username, left.Session, left.Until = kept.Username, kept.Session, kept.NotAfter
+		err = kept.End(ctx)
 	}
-	left.Told = true
+	if left.Told = err == nil; left.Told {
+		left.Until = time.Time{}
+	} else {
+		left.Problem = err.Error()
+	}
 	return nil
 }
 
