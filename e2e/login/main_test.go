@@ -21,6 +21,7 @@ const (
 	jane     = "jane"
 	password = "correct horse battery staple"
 	account  = "ostiary-account"
+	builder  = "builder" // has a static token
 	// deadline bounds every wait.
 	deadline = stage.Deadline
 )
@@ -57,9 +58,13 @@ func prepare(ctx context.Context, plane *controlplane.ControlPlane) error {
 	if err := plane.Bind(ctx, account+"-keys", "system:service-account-issuer-discovery", controlplane.User(account)); err != nil {
 		return err
 	}
+	// Who revokes, and who issues what needs no certificate.
+	if err := plane.Grant(ctx, "e2e-guard", []rbacv1.PolicyRule{{APIGroups: []string{"ostiary.dev"}, Resources: []string{"*"}, Verbs: []string{"*"}}}, controlplane.Group("platform")); err != nil {
+		return err
+	}
 	return plane.Grant(ctx, "e2e-work", []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps", "namespaces", "serviceaccounts"}, Verbs: []string{"get", "list", "watch", "create", "update"}},
-	}, controlplane.Group("platform"), controlplane.Group("system:serviceaccounts:default"))
+	}, controlplane.Group("platform"), controlplane.Group("system:serviceaccounts:default"), controlplane.User(builder))
 }
 
 // place is a gate in front of both clusters, and the provider at which one signs in there.

@@ -50,6 +50,7 @@ type office struct {
 	certificates *issued.Certificates
 	tokens       *issued.Tokens
 	forged       atomic.Int64
+	lookups      atomic.Int64
 	stop         func()
 }
 
@@ -119,6 +120,7 @@ func open(tb testing.TB, store ledger.Store, root *issuer.Root, replica string, 
 	accepts := issued.Config{Book: o.book, Forged: func(*session.Issuing, *x509.Certificate) { o.forged.Add(1) }}
 	if replica != "" {
 		accepts.CatchUp = func(ctx context.Context, id issuer.ID) (bool, error) {
+			o.lookups.Add(1)
 			return o.ledger.CatchUp(ctx, ledger.IssuedPrefix, id.String())
 		}
 	}
