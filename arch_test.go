@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -76,7 +77,7 @@ func TestClientLinksNoServer(t *testing.T) {
 		"internal/apiserverflags", "internal/auditlog", "internal/facts", "internal/facts/collect", "internal/hardening", "internal/inventory",
 		"internal/power", "internal/report", "internal/review", "internal/tlspolicy", "internal/tokenstrength",
 		// The client's half of signing in.
-		"internal/secret", "internal/signin", "internal/signin/agent", "internal/signin/oidclogin", "internal/signin/sealed", "internal/signin/session",
+		"internal/secret", "internal/signin", "internal/signin/agent", "internal/signin/keyring", "internal/signin/oidclogin", "internal/signin/sealed", "internal/signin/session",
 	}
 	for _, system := range []string{"linux", "darwin", "windows"} {
 		t.Run(system, func(t *testing.T) {
@@ -93,6 +94,27 @@ func TestClientLinksNoServer(t *testing.T) {
 				t.Error(finding)
 			}
 		})
+	}
+}
+
+// TestServerLinksNoClient keeps what signs people in on their machines out of the server.
+func TestServerLinksNoClient(t *testing.T) {
+	t.Parallel()
+
+	output, err := exec.CommandContext(t.Context(), "go", "list", "-deps", "./cmd/ostiary").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	deps := strings.Fields(string(output))
+	if !slices.Contains(deps, "github.com/ostiary/ostiary/internal/server") {
+		t.Fatal("the list of the server's packages was not made")
+	}
+	for _, dep := range deps {
+		for _, ban := range []string{"github.com/ostiary/ostiary/internal/signin", "github.com/zalando/go-keyring", "github.com/godbus", "k8s.io/cli-runtime"} {
+			if dep == ban || strings.HasPrefix(dep, ban+"/") {
+				t.Errorf("ostiary: links %s, which is the client's", dep)
+			}
+		}
 	}
 }
 

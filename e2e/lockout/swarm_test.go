@@ -19,11 +19,12 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
-	// fewSources is how many addresses guess, unless OSTIARY_SWARM_SOURCES says otherwise: 10000 take ten times as long.
-	fewSources = 1000
+	// fewSources is how many addresses guess, and manySources before a release, unless OSTIARY_SWARM_SOURCES says otherwise.
+	fewSources, manySources = 1000, 2500
 	// attackers is how many connections they have at a time.
 	attackers = 16
 	// pairBudget and prefixBudget are what a source may try at once, of one id and in all.
@@ -31,6 +32,8 @@ const (
 	// warm is for how long good users work before anything is measured: each of them is on record then. quiet is for how long they do
 	// before the attack.
 	warm, quiet = 2 * time.Second, 6 * time.Second
+	// fewAsk and manyAsk are how often each good user asks, in milliseconds; by the latter they are what the machine is busy with.
+	fewAsk, manyAsk = 100, 20
 	// slowest bounds a good user's request during the attack, on a machine that the attackers and a cluster share.
 	slowest = 10 * time.Second
 	// storeWrites is how many records a second may be written, and storeBurst how many the bound lets through at its start.
@@ -97,7 +100,7 @@ func sources(t *testing.T) int64 {
 	t.Helper()
 	text := os.Getenv(attackSources)
 	if text == "" {
-		return fewSources
+		return int64(stage.Count(fewSources, manySources))
 	}
 	n, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
@@ -180,7 +183,7 @@ func (p *people) work(t *testing.T, long time.Duration, over <-chan struct{}) (a
 	var working sync.WaitGroup
 	for i, one := range p.each {
 		working.Go(func() {
-			const pace = 20 * time.Millisecond
+			pace := time.Duration(stage.Count(fewAsk, manyAsk)) * time.Millisecond
 			begin := time.NewTimer(pace * time.Duration(i) / time.Duration(len(p.each))) // one after the other, not all at once
 			defer begin.Stop()
 			<-begin.C

@@ -23,6 +23,7 @@ func (p *person) whoAmI(cluster string) string {
 // TestBrowser signs in on the provider's own page in a browser, once, and works in both clusters; and then looks for what should
 // be nowhere.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	out := p.signIn()
 	for _, want := range []string{"jane", "[platform", "prod@", "test@"} {
@@ -63,6 +64,7 @@ func TestBrowser(t *testing.T) {
 
 // TestDevicePage signs in by a code that is typed in on the provider's page.
 func TestDevicePage(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	p.login(func(text *said) {
 		code := text.wait(t, `type in the code\s+(\S+)`)
@@ -95,8 +97,15 @@ func (p *person) plugin() (args []string, info string) {
 	return plugin.Args, "KUBERNETES_EXEC_INFO=" + string(said)
 }
 
-// handed is what the exec plugin hands to kubectl in the first cluster: the certificate and the key, in PEM.
-func (p *person) handed() [2]string {
+// handed is what the exec plugin hands to kubectl: the certificate and the key in PEM, and the token if there is one.
+type handed struct {
+	Certificate string `json:"clientCertificateData"`
+	Key         string `json:"clientKeyData"`
+	Token       string `json:"token"`
+}
+
+// handed asks the plugin as kubectl does in the first cluster.
+func (p *person) handed() handed {
 	p.t.Helper()
 	args, info := p.plugin()
 	command := p.command(p.t.Context(), binaries.KubectlOstiary, args...)
@@ -106,34 +115,37 @@ func (p *person) handed() [2]string {
 		p.t.Fatalf("%v\n%s", err, out)
 	}
 	var credential struct {
-		Status struct {
-			Certificate string `json:"clientCertificateData"`
-			Key         string `json:"clientKeyData"`
-		} `json:"status"`
+		Status handed `json:"status"`
 	}
 	if err := json.Unmarshal(out, &credential); err != nil || credential.Status.Key == "" {
 		p.t.Fatalf("%v\n%s", err, out)
 	}
-	return [2]string{credential.Status.Certificate, credential.Status.Key}
+	return credential.Status
 }
 
-// searchForSecrets looks for the key and the provider's refresh tokens in the whole home, in the runtime directory, in what kubectl
+// searchForSecrets looks for the key, the token and the provider's refresh tokens in the whole home, in the runtime directory, in what kubectl
 // and the agent wrote, and in the environment and the arguments of every process.
-func (p *person) searchForSecrets(handed [2]string) {
+func (p *person) searchForSecrets(handed handed) {
 	p.t.Helper()
-	key := strings.Split(strings.TrimSpace(handed[1]), "\n")
+	key := strings.Split(strings.TrimSpace(handed.Key), "\n")
 	secrets := append(p.at.provider.RefreshTokens(), key[1:len(key)-1]...)
+	if handed.Token != "" {
+		secrets = append(secrets, handed.Token, strings.Split(handed.Token, ".")[2])
+	}
 	if len(secrets) < 3 {
 		p.t.Fatalf("too few secrets to look for: %d", len(secrets))
 	}
+	p.searchFor(append(secrets, "PRIVATE KEY-----")...)
+}
+
+// searchFor looks for texts in the same places.
+func (p *person) searchFor(secrets ...string) {
+	p.t.Helper()
 	look := func(where string, data []byte) {
 		for _, secret := range secrets {
 			if strings.Contains(string(data), secret) {
 				p.t.Errorf("a secret is in %s", where)
 			}
-		}
-		if strings.Contains(string(data), "PRIVATE KEY-----") {
-			p.t.Errorf("a private key is in %s", where)
 		}
 	}
 	files := 0
@@ -182,6 +194,7 @@ func (p *person) hasAgent() bool {
 
 // TestPaste signs in with a browser on another machine: the person copies the address at which it ended.
 func TestPaste(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	reader, typed, err := os.Pipe()
 	if err != nil {
@@ -205,6 +218,7 @@ func TestPaste(t *testing.T) {
 
 // TestEncryptedFile signs in without an agent: what is on the disk is of no use without the passphrase, and no process stays.
 func TestEncryptedFile(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	passphrase := filepath.Join(p.runtime, "passphrase")
 	if err := os.WriteFile(passphrase, []byte(password), 0o600); err != nil {

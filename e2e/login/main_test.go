@@ -4,12 +4,8 @@ package login_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -18,14 +14,16 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/oidcprovider"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
 	jane     = "jane"
 	password = "correct horse battery staple"
 	account  = "ostiary-account"
-	// deadline bounds every wait; far more than any takes on a machine that is not busy.
-	deadline = 90 * time.Second
+	builder  = "builder" // has a static token
+	// deadline bounds every wait.
+	deadline = stage.Deadline
 )
 
 // shared is what all tests use.
@@ -34,33 +32,19 @@ var shared struct {
 	planes [2]*controlplane.ControlPlane
 }
 
-func TestMain(m *testing.M) {
-	status, err := runAll(m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { stage.Main(m, binaries.All(), set) }
 
-func runAll(m *testing.M) (status int, err error) {
-	ctx := context.Background()
-	programs := append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, programs...); err != nil {
-		return 1, err
-	}
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
 	for i := range shared.planes {
-		plane, err := controlplane.Start(ctx, controlplane.Options{Binaries: shared.paths, Progress: os.Stderr})
-		if err != nil {
-			return 1, err
+		if shared.planes[i], err = s.Plane(ctx, controlplane.Options{}); err != nil {
+			return err
 		}
-		defer func() { err = errors.Join(err, plane.Stop()) }()
-		if err := prepare(ctx, plane); err != nil {
-			return 1, err
+		if err := prepare(ctx, shared.planes[i]); err != nil {
+			return err
 		}
-		shared.planes[i] = plane
 	}
-	return m.Run(), nil
+	return nil
 }
 
 // prepare makes the gate's account, and lets jane and the pipeline work.
@@ -74,9 +58,13 @@ func prepare(ctx context.Context, plane *controlplane.ControlPlane) error {
 	if err := plane.Bind(ctx, account+"-keys", "system:service-account-issuer-discovery", controlplane.User(account)); err != nil {
 		return err
 	}
+	// Who revokes, and who issues what needs no certificate.
+	if err := plane.Grant(ctx, "e2e-guard", []rbacv1.PolicyRule{{APIGroups: []string{"ostiary.dev"}, Resources: []string{"*"}, Verbs: []string{"*"}}}, controlplane.Group("platform")); err != nil {
+		return err
+	}
 	return plane.Grant(ctx, "e2e-work", []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps", "namespaces", "serviceaccounts"}, Verbs: []string{"get", "list", "watch", "create", "update"}},
-	}, controlplane.Group("platform"), controlplane.Group("system:serviceaccounts:default"))
+	}, controlplane.Group("platform"), controlplane.Group("system:serviceaccounts:default"), controlplane.User(builder))
 }
 
 // place is a gate in front of both clusters, and the provider at which one signs in there.

@@ -182,9 +182,10 @@ func (p *person) login(drive func(*said), args ...string) string {
 }
 
 // signIn signs the person in with a browser.
-func (p *person) signIn() string {
+func (p *person) signIn(args ...string) string {
 	p.t.Helper()
-	return p.login(func(text *said) { p.browse(text.wait(p.t, `(https://\S+/authorize\S+)`), "", "You are signed in") }, "--flow", "code", "--no-browser")
+	return p.login(func(text *said) { p.browse(text.wait(p.t, `(https://\S+/authorize\S+)`), "", "You are signed in") },
+		append([]string{"--flow", "code", "--no-browser"}, args...)...)
 }
 
 // browse opens an address in a real browser, signs in there, and waits for what the last page says. code is typed in where the

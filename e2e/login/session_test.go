@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
@@ -31,14 +32,15 @@ func brief() gate.Object { return gate.Object{"lifetime": "1m"} }
 // finds the person's agent by the environment.
 func (p *person) clientset(cluster string) *kubernetes.Clientset {
 	p.t.Helper()
-	for _, variable := range p.env() {
-		name, value, _ := strings.Cut(variable, "=")
-		p.t.Setenv(name, value)
-	}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&clientcmd.ClientConfigLoadingRules{ExplicitPath: p.kubeconfig()},
 		&clientcmd.ConfigOverrides{CurrentContext: p.contextOf(cluster)}).ClientConfig()
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	config.ExecProvider.Command = shared.paths[binaries.KubectlOstiary]
+	for _, variable := range p.env() {
+		name, value, _ := strings.Cut(variable, "=")
+		config.ExecProvider.Env = append(config.ExecProvider.Env, api.ExecEnvVar{Name: name, Value: value})
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -49,9 +51,20 @@ func (p *person) clientset(cluster string) *kubernetes.Clientset {
 
 // TestRenewalInTheMiddleOfAWatch has client-go watch for longer than a certificate lives: nothing is missed, and nobody is asked.
 func TestRenewalInTheMiddleOfAWatch(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, brief()))
 	p.signIn()
-	first := p.handed()[0]
+	first, last := p.watchFor(100 * time.Second)
+	if first.Certificate == last.Certificate {
+		t.Error("the certificate is the first one")
+	}
+}
+
+// watchFor has client-go watch for a time in which what the plugin hands out is renewed. It returns what that was before and after.
+func (p *person) watchFor(span time.Duration) (first, last handed) {
+	p.t.Helper()
+	t := p.t
+	first = p.handed()
 	client := p.clientset("prod")
 	seen := make(chan string, 100)
 	factory := informers.NewSharedInformerFactoryWithOptions(client, 0, informers.WithNamespace("default"))
@@ -73,7 +86,7 @@ func TestRenewalInTheMiddleOfAWatch(t *testing.T) {
 	begun := time.Now()
 	tick := time.NewTicker(5 * time.Second)
 	defer tick.Stop()
-	for i := 0; time.Since(begun) < 100*time.Second; i++ {
+	for i := 0; time.Since(begun) < span; i++ {
 		name := fmt.Sprintf("watched-%d-%d", begun.Unix(), i)
 		if _, err := admin.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
@@ -94,16 +107,15 @@ func TestRenewalInTheMiddleOfAWatch(t *testing.T) {
 	} else {
 		t.Logf("%d renewals in %s", refreshes, time.Since(begun).Round(time.Second))
 	}
-	if now := p.handed()[0]; now == first {
-		t.Error("the certificate is the first one")
-	}
 	if opened := p.opens(); len(opened) != 0 {
 		t.Error("a person was asked")
 	}
+	return first, p.handed()
 }
 
 // TestDisabledUser shows that whoever is disabled at the provider is out at the next renewal at the latest.
 func TestDisabledUser(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, brief()))
 	p.signIn()
 	if got := p.whoAmI("prod"); !strings.HasPrefix(got, "jane ") {
@@ -133,7 +145,7 @@ func TestDisabledUser(t *testing.T) {
 }
 
 // refused shows that the gate takes a certificate no more, whoever has a copy of it.
-func (p *person) refused(handed [2]string) {
+func (p *person) refused(handed handed) {
 	p.t.Helper()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -151,22 +163,36 @@ func (p *person) refused(handed [2]string) {
 	}
 }
 
-// status is how the gate answers to whoever shows a certificate.
-func (p *person) status(handed [2]string) int {
+// get asks the gate for a path, with the certificate and the token that are there.
+func (p *person) get(with handed, path string) *http.Response {
 	p.t.Helper()
-	pair, err := tls.X509KeyPair([]byte(handed[0]), []byte(handed[1]))
+	config := &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: x509.NewCertPool()}
+	config.RootCAs.AppendCertsFromPEM(p.at.CA)
+	if with.Certificate != "" {
+		pair, err := tls.X509KeyPair([]byte(with.Certificate), []byte(with.Key))
+		if err != nil {
+			p.t.Fatal(err)
+		}
+		config.Certificates = []tls.Certificate{pair}
+	}
+	request, err := http.NewRequestWithContext(p.t.Context(), http.MethodGet, p.at.URL+path, nil)
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	pool := x509.NewCertPool()
-	pool.AppendCertsFromPEM(p.at.CA)
-	client := &http.Client{Transport: &http.Transport{
-		DisableKeepAlives: true, TLSClientConfig: &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: pool, Certificates: []tls.Certificate{pair}},
-	}}
-	response, err := client.Get(p.at.URL + "/api/v1/namespaces")
+	if with.Token != "" {
+		request.Header.Set("Authorization", "Bearer "+with.Token)
+	}
+	response, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: config}}).Do(request)
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	return response
+}
+
+// status is how the gate answers to whoever shows a certificate, a token or both.
+func (p *person) status(with handed) int {
+	p.t.Helper()
+	response := p.get(with, "/api/v1/namespaces")
 	defer func() { _ = response.Body.Close() }()
 	_, _ = io.Copy(io.Discard, response.Body) // the status is what counts
 	return response.StatusCode
@@ -175,6 +201,7 @@ func (p *person) status(handed [2]string) int {
 // TestLogout shows that the gate takes nothing of the session any more when logout returns, that an open watch has ended, and that
 // nothing stays behind on the machine.
 func TestLogout(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	p.signIn()
 	copied := p.handed()
@@ -219,6 +246,7 @@ func TestLogout(t *testing.T) {
 
 // TestProviderIsDown shows that a session goes on to the end of its certificate, and that what fails then says why.
 func TestProviderIsDown(t *testing.T) {
+	t.Parallel()
 	at := open(t, brief())
 	p := settle(t, at)
 	p.signIn()
@@ -252,6 +280,7 @@ func TestProviderIsDown(t *testing.T) {
 
 // TestPipeline signs a ServiceAccount in by the token that its cluster gives it, as a pipeline finds it in a file.
 func TestPipeline(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	token := run(t, nil, shared.paths[binaries.Kubectl], "--kubeconfig", shared.planes[0].AdminKubeconfig, "create", "token", "default", "--namespace", "default")
 	file := filepath.Join(p.home, "token")

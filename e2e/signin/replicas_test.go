@@ -1,6 +1,7 @@
 package signin_test
 
 import (
+	"encoding/json"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -45,6 +46,15 @@ func replicas(t *testing.T) (one, two *house) {
 	return one, start()
 }
 
+// bind asks for a token that is bound to a certificate.
+func (h *house) bind(t *testing.T, s *signed, token string) (int, string) {
+	t.Helper()
+	return h.post(t, h.client(&s.certificate), tokenPath, url.Values{
+		"grant_type": {grantExchange}, "subject_token": {token}, "subject_token_type": {typeIDToken},
+		"requested_token_type": {"urn:ietf:params:oauth:token-type:access_token"}, "session": {s.Session},
+	})
+}
+
 // TestReplicas lets what one replica issued in at the other at once, and has a logout, and the kill of an issuing key, hold at both before
 // they are answered, streams included. A static token and a renewal are both replicas', too.
 func TestReplicas(t *testing.T) {
@@ -55,6 +65,18 @@ func TestReplicas(t *testing.T) {
 		s := one.signIn(t, token, newKey(t), nil)
 		if status := two.comesIn(t, s, ""); status != http.StatusOK {
 			t.Fatalf("status %d at the other replica", status)
+		}
+		fresh := one.signIn(t, token, newKey(t), nil)
+		status, body := two.bind(t, fresh, token) // where its session is not known yet
+		var bound answer
+		if status != http.StatusOK || json.Unmarshal([]byte(body), &bound) != nil {
+			t.Fatalf("a token at the other replica: %d %s", status, body)
+		}
+		if status, _ := one.api(t, one.client(&fresh.certificate), bound.AccessToken, http.MethodGet, "/whoami", nil); status != http.StatusOK {
+			t.Fatalf("status %d for a token of the other replica", status)
+		}
+		if status, _ := one.post(t, one.client(&fresh.certificate), "/.ostiary/revoke", url.Values{"token": {fresh.Session}}); status != http.StatusOK {
+			t.Fatalf("status %d", status)
 		}
 		if status, body := one.post(t, one.client(&s.certificate), "/.ostiary/revoke", url.Values{"token": {s.Session}}); status != http.StatusOK {
 			t.Fatalf("%d %s", status, body)

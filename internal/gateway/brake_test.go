@@ -36,14 +36,14 @@ func TestBrake(t *testing.T) {
 						if waited := time.Since(began); waited > longestBrake {
 							t.Errorf("%s: somebody waited %s", name, waited)
 						}
-						time.Sleep(work)
+						time.Sleep(work) //nolint:forbidigo // the bubble's own clock
 						mu.Lock()
 						answered++
 						mu.Unlock()
 					}
 				})
 			}
-			time.Sleep(lasts / 2) // in the midst of it
+			time.Sleep(lasts / 2) //nolint:forbidigo // the bubble's own clock
 			began := time.Now()
 			b.hold(ctx, friend)
 			if waited := time.Since(began); waited != 0 {

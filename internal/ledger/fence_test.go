@@ -69,7 +69,7 @@ func TestStoreLosesWhatItHad(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.other.Store(old)
-	eventually(t, "nobody is let in", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
+	ledgertest.Eventually(t, "nobody is let in", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
 }
 
 // TestStoreOfAnotherHistory: a store that had as many acts, and others, is no later state.
@@ -94,7 +94,7 @@ func TestStoreOfAnotherHistory(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.other.Store(other)
-	eventually(t, "nobody is let in", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
+	ledgertest.Eventually(t, "nobody is let in", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
 }
 
 // deaf is a store whose watch stands and brings nothing, until it is begun anew.
@@ -125,7 +125,7 @@ func TestWatchThatStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	revoke(t, other, ledger.Target{Kind: ledger.User, Name: "alice"})
-	eventually(t, "the revocation is in force", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrRevoked) })
+	ledgertest.Eventually(t, "the revocation is in force", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrRevoked) })
 }
 
 // TestStreamsThatEndSlowly: a replica that needs long to cut its streams hears of changes as before, and says that it is done.
@@ -148,7 +148,7 @@ func TestStreamsThatEndSlowly(t *testing.T) {
 		t.Fatal(err)
 	}
 	slow.Store(false)
-	eventually(t, "it is done", func() bool { return errors.Is(l.Judge(request(), certificate("1")), ledger.ErrRevoked) })
+	ledgertest.Eventually(t, "it is done", func() bool { return errors.Is(l.Judge(request(), certificate("1")), ledger.ErrRevoked) })
 	revoke(t, l, ledger.Target{Kind: ledger.User, Name: "somebody"})
 	if n := store.watches.Load(); n != 1 {
 		t.Errorf("%d watches", n)

@@ -73,7 +73,7 @@ func TestStoreIsPutBackMeanwhile(t *testing.T) {
 	for i := range 20 {
 		ledgertest.Put(t, inner, fmt.Sprint("use/", i), "{}")
 	}
-	eventually(t, "it hears of all", func() bool { return hears.get("lost") != "" })
+	ledgertest.Eventually(t, "it hears of all", func() bool { return hears.get("lost") != "" })
 	fresh := newNotebook()
 	store.away(t, func() {
 		inner.at.Store(open(backup))
@@ -85,7 +85,7 @@ func TestStoreIsPutBackMeanwhile(t *testing.T) {
 			ledgertest.Put(t, inner, fmt.Sprint("use/", i), "{}")
 		}
 	})
-	eventually(t, "it has what was done meanwhile", func() bool { return hears.get("ended") != "" && hears.get("lost") == "" && gate.Ready() == nil })
+	ledgertest.Eventually(t, "it has what was done meanwhile", func() bool { return hears.get("ended") != "" && hears.get("lost") == "" && gate.Ready() == nil })
 	if diff := cmp.Diff(fresh.all(), hears.all()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}

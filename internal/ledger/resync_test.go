@@ -22,6 +22,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 	"github.com/ostiary/ostiary/internal/testca"
 	"github.com/ostiary/ostiary/internal/tlspolicy"
 )
@@ -64,7 +65,7 @@ func serveExternal(tb testing.TB, c *embed.Config) *etcdstore.Store {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(store.Close)
-	eventually(tb, "etcd is reached", func() bool { return store.Ready() == nil })
+	ledgertest.Eventually(tb, "etcd is reached", func() bool { return store.Ready() == nil })
 	return store
 }
 
@@ -143,7 +144,7 @@ func (d *distant) away(tb testing.TB, do func()) {
 		d.scans = nil
 		d.mu.Unlock()
 	}
-	eventually(tb, "there is a watch", func() bool {
+	ledgertest.Eventually(tb, "there is a watch", func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.lose == nil {
@@ -154,7 +155,7 @@ func (d *distant) away(tb testing.TB, do func()) {
 		return true
 	})
 	<-done
-	eventually(tb, "the watch is refused", func() bool {
+	ledgertest.Eventually(tb, "the watch is refused", func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		return len(d.watched) > 1
@@ -169,7 +170,7 @@ func (d *distant) away(tb testing.TB, do func()) {
 // watches waits until there is a watch again.
 func (d *distant) watches(tb testing.TB) {
 	tb.Helper()
-	eventually(tb, "it watches again", func() bool {
+	ledgertest.Eventually(tb, "it watches again", func() bool {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		return d.lose != nil
@@ -386,7 +387,7 @@ func resync(t *testing.T, open func(t *testing.T) *distant) {
 			s.store.away(t, func() { tt.meanwhile(t, s) })
 			if tt.refuses != nil {
 				bob := certificate("bob's", func(c *authn.Credential) { c.Identity.Username = "bob" })
-				eventually(t, "the gate refuses", func() bool {
+				ledgertest.Eventually(t, "the gate refuses", func() bool {
 					if err := s.gate.Judge(request(), bob); err == nil {
 						t.Error("who was shut out is let in")
 						return true
@@ -401,7 +402,7 @@ func resync(t *testing.T, open func(t *testing.T) *distant) {
 			fresh := newNotebook()
 			want := run(t, s.store.Store, with(fresh)).Held()
 			s.store.watches(t)
-			eventually(t, "the gate has what the store has", func() bool { return s.gate.Ready() == nil && cmp.Equal(want, s.gate.Held()) })
+			ledgertest.Eventually(t, "the gate has what the store has", func() bool { return s.gate.Ready() == nil && cmp.Equal(want, s.gate.Held()) })
 			if diff := cmp.Diff(fresh.there, s.hears.all()); diff != "" {
 				t.Errorf("what others keep (-want +got):\n%s", diff)
 			}
@@ -410,9 +411,9 @@ func resync(t *testing.T, open func(t *testing.T) *distant) {
 			}
 			// It follows on from there.
 			later := certificate("later")
-			eventually(t, "others are let in", func() bool { return s.gate.Judge(request(), later) == nil })
+			ledgertest.Eventually(t, "others are let in", func() bool { return s.gate.Judge(request(), later) == nil })
 			revokeUser(t, s.gate, "alice")
-			eventually(t, "and shut out", func() bool { return errors.Is(s.gate.Judge(request(), later), ledger.ErrRevoked) })
+			ledgertest.Eventually(t, "and shut out", func() bool { return errors.Is(s.gate.Judge(request(), later), ledger.ErrRevoked) })
 			s.store.away(t, func() { s.use(t) })
 			s.store.watches(t)
 			if got := s.store.readWhole(); got != "" {
@@ -473,13 +474,13 @@ func TestRemovedEntryIsNoticed(t *testing.T) {
 			if _, err := store.Commit(t.Context(), ledger.Transaction{Deletes: []string{"entry/" + openNames{}.Hide(deleted.ID.Value, "")}}); err != nil {
 				t.Fatal(err)
 			}
-			eventually(t, "it is noticed", func() bool { return removed.Load() == 1 })
+			ledgertest.Eventually(t, "it is noticed", func() bool { return removed.Load() == 1 })
 			want := run(t, store).Held()
-			eventually(t, "it is not taken for being there", func() bool { return cmp.Equal(want, l.Held()) })
+			ledgertest.Eventually(t, "it is not taken for being there", func() bool { return cmp.Equal(want, l.Held()) })
 			if err := l.Judge(request(), deleted); err != nil {
 				t.Error(err)
 			}
-			eventually(t, "it is recorded anew", func() bool {
+			ledgertest.Eventually(t, "it is recorded anew", func() bool {
 				entry, err := l.EntryOf(t.Context(), deleted.ID)
 				return err == nil && entry.Index == 1
 			})
@@ -487,7 +488,7 @@ func TestRemovedEntryIsNoticed(t *testing.T) {
 				t.Errorf("%d were tidied away, %v", n, err)
 			}
 			want = run(t, store).Held()
-			eventually(t, "all are gone", func() bool { return cmp.Equal(want, l.Held()) })
+			ledgertest.Eventually(t, "all are gone", func() bool { return cmp.Equal(want, l.Held()) })
 			if n := removed.Load(); n != 1 {
 				t.Errorf("%d entries are said to have been deleted past the ledger", n)
 			}

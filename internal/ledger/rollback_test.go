@@ -10,6 +10,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 )
 
 // memory is a checkpoint that survives restarts of a ledger.
@@ -72,7 +73,7 @@ func putBack(t *testing.T, store ledger.Store, before map[string]string) {
 // refuses waits until a ledger refuses for a reason.
 func refuses(t *testing.T, l *ledger.Ledger, reason error) {
 	t.Helper()
-	eventually(t, "the ledger refuses", func() bool { return errors.Is(l.Ready(), reason) })
+	ledgertest.Eventually(t, "the ledger refuses", func() bool { return errors.Is(l.Ready(), reason) })
 }
 
 // TestRollbackIsNoticedAtTheStart: a store that lost acts, or has others in their place, is refused by who knows better; one

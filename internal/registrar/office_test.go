@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/ostiary/ostiary/internal/issuer"
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 	"github.com/ostiary/ostiary/internal/registrar"
 	"github.com/ostiary/ostiary/internal/secret"
 	"github.com/ostiary/ostiary/internal/session"
@@ -50,18 +50,14 @@ type office struct {
 	certificates *issued.Certificates
 	tokens       *issued.Tokens
 	forged       atomic.Int64
+	lookups      atomic.Int64
 	stop         func()
 }
 
 // openStore is an embedded store in a folder.
 func openStore(tb testing.TB, folder string) *etcdstore.Store {
 	tb.Helper()
-	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: filepath.Join(folder, "store"), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(store.Close)
-	return store
+	return ledgertest.Open(tb, filepath.Join(folder, "store"))
 }
 
 // rootIn is the root in a folder, which it makes.
@@ -124,41 +120,15 @@ func open(tb testing.TB, store ledger.Store, root *issuer.Root, replica string, 
 	accepts := issued.Config{Book: o.book, Forged: func(*session.Issuing, *x509.Certificate) { o.forged.Add(1) }}
 	if replica != "" {
 		accepts.CatchUp = func(ctx context.Context, id issuer.ID) (bool, error) {
+			o.lookups.Add(1)
 			return o.ledger.CatchUp(ctx, ledger.IssuedPrefix, id.String())
 		}
 	}
 	o.certificates = issued.New(accepts)
 	o.tokens = issued.NewTokens(o.book, o.certificates, names{}.Hide)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- o.ledger.Run(ctx) }()
-	o.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			tb.Error(err)
-		}
-	})
-	tb.Cleanup(o.stop)
-	eventually(tb, "the ledger is fresh", func() bool { return o.ledger.Ready() == nil })
+	o.stop = ledgertest.StartFresh(tb, o.ledger)
 	must(o.authority.Rotate(tb.Context(), time.Now()))
 	return o
-}
-
-// eventually waits until something holds.
-func eventually(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	const patience = 20 * time.Second
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline.C:
-			tb.Fatalf("not within %s: %s", patience, what)
-		case <-tick.C:
-		}
-	}
 }
 
 // person is a new session.

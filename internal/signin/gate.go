@@ -140,37 +140,6 @@ func (g *Gate) Exchange(ctx context.Context, exchange Exchange) (*Grant, error) 
 	}, nil
 }
 
-// BoundToken is an opaque token that is good only beside the certificate that it is bound to (RFC 8705).
-type BoundToken struct {
-	Token     secret.String
-	ID        string
-	ExpiresAt time.Time
-}
-
-// Bind exchanges a subject token for a token that is bound to a certificate of the same session.
-func (g *Gate) Bind(ctx context.Context, exchange Exchange, to Credential) (*BoundToken, error) {
-	client, err := g.as(to)
-	if err != nil {
-		return nil, err
-	}
-	defer client.CloseIdleConnections()
-	form := url.Values{
-		"grant_type":           {adminapi.GrantTypeTokenExchange},
-		"subject_token":        {exchange.Subject.Reveal()},
-		"subject_token_type":   {exchange.SubjectType},
-		"requested_token_type": {adminapi.TokenTypeAccessToken},
-	}
-	exchange.add(form)
-	asked := time.Now()
-	answer, err := g.token(ctx, client, form, adminapi.TokenTypeAccessToken)
-	if err != nil {
-		return nil, err
-	}
-	return &BoundToken{
-		Token: secret.New(answer.AccessToken), ID: answer.CredentialID, ExpiresAt: asked.Add(time.Duration(answer.ExpiresIn) * time.Second),
-	}, nil
-}
-
 // add puts what both kinds of exchange have in common into a form.
 func (e Exchange) add(form url.Values) {
 	if e.Session != "" {
@@ -190,12 +159,21 @@ func (g *Gate) token(ctx context.Context, client *http.Client, form url.Values, 
 	if err != nil {
 		return nil, err
 	}
+	answer, err := parseTokenAnswer(body, want)
+	if err != nil {
+		return nil, &NoAnswerError{From: g.address.URL, Cause: err}
+	}
+	return answer, nil
+}
+
+// parseTokenAnswer reads a grant of a type of token.
+func parseTokenAnswer(body []byte, want string) (*adminapi.TokenAnswer, error) {
 	var answer adminapi.TokenAnswer
 	switch err := json.Unmarshal(body, &answer); {
 	case err != nil:
-		return nil, &NoAnswerError{From: g.address.URL, Cause: fmt.Errorf("the answer is no JSON: %w", err)}
+		return nil, fmt.Errorf("the answer is no JSON: %w", err)
 	case answer.IssuedTokenType != want || answer.AccessToken == "" || answer.Session == "" || answer.SessionExpiresAt.IsZero():
-		return nil, &NoAnswerError{From: g.address.URL, Cause: errors.New("the answer is no grant of what was asked for")}
+		return nil, errors.New("the answer is no grant of what was asked for")
 	}
 	return &answer, nil
 }

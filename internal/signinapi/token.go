@@ -53,6 +53,13 @@ func (a *API) token(x *exchange, form url.Values) {
 		x.fail(http.StatusBadRequest, codeUnauthorizedClient, err.Error())
 		return
 	}
+	var bound *session.Credential
+	if ask.tokenType == adminapi.TokenTypeAccessToken { // first: with its certificate, a session comes that this replica has not heard of
+		if bound, err = a.shown(x, ask); err != nil {
+			x.failed(a, err)
+			return
+		}
+	}
 	owner, parent, err := a.sessionFor(x.settings, ask, proven, asked.Now)
 	if err != nil {
 		x.failed(a, err)
@@ -65,7 +72,7 @@ func (a *API) token(x *exchange, form url.Values) {
 	if ask.tokenType == adminapi.TokenTypeAccessToken {
 		issue = a.boundToken
 	}
-	answer, made, err := issue(ctx, x, ask, order{owner: owner, parent: parent, by: actorOf(x, &d)})
+	answer, made, err := issue(ctx, x, ask, order{owner: owner, parent: parent, bound: bound, by: actorOf(x, &d)})
 	if err != nil {
 		x.failed(a, err)
 		return
@@ -80,6 +87,7 @@ func (a *API) token(x *exchange, form url.Values) {
 type order struct {
 	owner  *session.Session
 	parent string
+	bound  *session.Credential // the certificate that a token is bound to; nil for a certificate
 	by     ledger.Actor
 }
 
@@ -98,23 +106,29 @@ func (a *API) certificate(ctx context.Context, x *exchange, ask *wanted, o order
 	return adminapi.TokenAnswer{AccessToken: issued.PEM, TokenType: "N_A"}, issued.Credential, nil
 }
 
-// boundToken issues a token that is of use with the certificate of this connection alone (RFC 8705), which must be of the same
-// session, and let in as it would be at a cluster.
-func (a *API) boundToken(ctx context.Context, x *exchange, ask *wanted, o order) (adminapi.TokenAnswer, *session.Credential, error) {
+// shown is the certificate of this connection, which must be of the session that the request names, and let in as it would be at a
+// cluster.
+func (a *API) shown(x *exchange, ask *wanted) (*session.Credential, error) {
 	asked := *x.visitor.Asked
 	asked.Cluster, asked.Audiences = ask.cluster.Name, ask.cluster.Audiences
-	d := ask.cluster.Chain.Decide(ctx, &asked)
+	d := ask.cluster.Chain.Decide(x.r.Context(), &asked)
 	if !d.Admitted() || d.Mechanism != identity.IssuedCertificate {
-		return adminapi.TokenAnswer{}, nil, errUnbound
+		return nil, errUnbound
 	}
 	id, _ := issuer.ParseID(strings.TrimPrefix(d.Credential.ID.Value, issuer.CredentialPrefix))
 	shown, owner, known := a.config.Book.Find(id)
-	if !known || owner.ID != o.owner.ID {
-		return adminapi.TokenAnswer{}, nil, errUnbound
+	if !known || owner.ID != ask.session {
+		return nil, errUnbound
 	}
+	return shown, nil
+}
+
+// boundToken issues a token that is of use with the certificate of this connection alone (RFC 8705).
+func (a *API) boundToken(ctx context.Context, x *exchange, ask *wanted, o order) (adminapi.TokenAnswer, *session.Credential, error) {
+	asked := x.visitor.Asked
 	token, made, err := a.config.Registrar.Token(ctx, registrar.TokenOrder{
-		Session: o.owner, Bound: shown, Thumbprint: sha256.Sum256(asked.Certificates[0].Raw),
-		Lifetime: x.settings.lifetime(o.owner.Kind, ask.lifetime), Parent: d.Credential.ID.Value, By: o.by,
+		Session: o.owner, Bound: o.bound, Thumbprint: sha256.Sum256(asked.Certificates[0].Raw),
+		Lifetime: x.settings.lifetime(o.owner.Kind, ask.lifetime), Parent: o.bound.CredentialID(), By: o.by,
 	}, asked.Now)
 	if err != nil {
 		return adminapi.TokenAnswer{}, nil, err

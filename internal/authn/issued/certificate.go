@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -50,25 +51,29 @@ type Config struct {
 
 // Certificates accepts certificates. It is safe for concurrent use.
 type Certificates struct {
-	config  Config
-	lookups *rate.Limiter
+	config Config
+	// lookups bounds those of certificates, and tokenLookups those of tokens, so that neither takes the other's share.
+	lookups, tokenLookups *rate.Limiter
 	// shown are verdicts on certificates that balancers told of.
 	shown *memo.Memo[[sha256.Size]byte, *verdict]
 }
 
 // New returns the mechanism of certificates.
 func New(config Config) *Certificates {
-	return &Certificates{config: config, lookups: rate.NewLimiter(lookups, lookups), shown: memo.New[[sha256.Size]byte, *verdict]()}
+	return &Certificates{
+		config: config, lookups: rate.NewLimiter(lookups, lookups), tokenLookups: rate.NewLimiter(lookups, lookups), shown: memo.New[[sha256.Size]byte, *verdict](),
+	}
 }
 
 // verdict is what is remembered on a connection.
 type verdict struct {
 	by          *Certificates
-	generation  uint64 // of the book, read before looking
+	generation  atomic.Uint64 // of the book, read before looking
 	answer      authn.Answer
 	credential  *session.Credential // nil where none was found
 	session     *session.Session
 	leaf        *x509.Certificate
+	issuing     string // the id of the key that signed it
 	from, until time.Time
 }
 
@@ -92,8 +97,8 @@ func (m *Certificates) judge(ctx context.Context, r *authn.Request) authn.Answer
 		remembered, _ = r.Conn.Verdict(authn.IssuedSlot).(*verdict)
 	}
 	v := remembered
-	if !m.holds(v, r.Now) {
-		if v = m.examine(ctx, r.Certificates[0], r.Now, remembered); r.Relayed {
+	if !m.holds(v, r.Now) && !m.stillHolds(v, r) {
+		if v = m.examine(ctx, r.Certificates[0], r.Now); r.Relayed {
 			m.shown.Put(key, v)
 		} else {
 			r.Conn.SetVerdict(authn.IssuedSlot, v)
@@ -107,13 +112,27 @@ func (m *Certificates) judge(ctx context.Context, r *authn.Request) authn.Answer
 
 // holds reports whether a verdict still does.
 func (m *Certificates) holds(v *verdict, now time.Time) bool {
-	return v != nil && v.by == m && !now.Before(v.from) && !now.After(v.until) && v.generation == m.config.Book.Generation()
+	return v != nil && v.by == m && !now.Before(v.from) && !now.After(v.until) && v.generation.Load() == m.config.Book.Generation()
 }
 
-// examine judges a certificate. What was remembered of it is taken over where nothing about it changed, so that others who
-// remember by its credential find it again.
-func (m *Certificates) examine(ctx context.Context, leaf *x509.Certificate, now time.Time, remembered *verdict) *verdict {
-	v := &verdict{by: m, generation: m.config.Book.Generation(), from: now, until: now.Add(rejectionHolds)}
+// stillHolds looks whether nothing that a verdict rests on changed, although something did in the book. It does not allocate.
+func (m *Certificates) stillHolds(v *verdict, r *authn.Request) bool {
+	if v == nil || v.by != m || v.answer.Outcome != authn.Accepted || v.leaf != r.Certificates[0] || r.Now.Before(v.from) || r.Now.After(v.until) {
+		return false
+	}
+	generation := m.config.Book.Generation()
+	found, owner, known := m.config.Book.Find(v.credential.ID)
+	if !known || found != v.credential || owner != v.session || !owner.Open(r.Now) || m.config.Book.Issuer(v.issuing) == nil {
+		return false
+	}
+	v.generation.Store(generation) // an older one than another request has just seen costs one look more
+	return true
+}
+
+// examine judges a certificate.
+func (m *Certificates) examine(ctx context.Context, leaf *x509.Certificate, now time.Time) *verdict {
+	v := &verdict{by: m, from: now, until: now.Add(rejectionHolds)}
+	v.generation.Store(m.config.Book.Generation())
 	issuing := m.config.Book.Issuer(hex.EncodeToString(leaf.AuthorityKeyId))
 	if issuing == nil {
 		v.answer, v.until = authn.None(), leaf.NotAfter
@@ -121,11 +140,6 @@ func (m *Certificates) examine(ctx context.Context, leaf *x509.Certificate, now 
 	}
 	id, ours := issuer.IDOf(leaf)
 	found, owner, known := m.config.Book.Find(id)
-	if known && remembered != nil && remembered.by == m && remembered.answer.Outcome == authn.Accepted &&
-		remembered.credential == found && remembered.session == owner && remembered.leaf == leaf && owner.Open(now) && !now.After(remembered.until) {
-		v.answer, v.credential, v.session, v.leaf, v.from, v.until = remembered.answer, found, owner, leaf, remembered.from, remembered.until
-		return v
-	}
 	if err := leaf.CheckSignatureFrom(issuing.Certificate); err != nil {
 		v.answer = authn.Reject(ErrSignature)
 		return v
@@ -146,7 +160,7 @@ func (m *Certificates) examine(ctx context.Context, leaf *x509.Certificate, now 
 	case !owner.Open(now):
 		v.answer = authn.Refuse(ErrEnded)
 	default:
-		v.answer, v.credential, v.session, v.leaf = authn.Accept(describe(found, owner, issuing, leaf)), found, owner, leaf
+		v.answer, v.credential, v.session, v.leaf, v.issuing = authn.Accept(describe(found, owner, issuing, leaf)), found, owner, leaf, issuing.ID
 		v.from, v.until = leaf.NotBefore, leaf.NotAfter
 		if owner.Ends.Before(v.until) {
 			v.until = owner.Ends
@@ -171,6 +185,27 @@ func (m *Certificates) lookup(ctx context.Context, id issuer.ID, leaf *x509.Cert
 	}
 	found, owner, known := m.config.Book.Find(id)
 	return found, owner, known, nil
+}
+
+// catchUpToken asks the store for a token of which this replica has not heard, as it may be new: a bound one is first used beside a
+// certificate that is as new. It asks for those only whose certificate counts, as anybody can make up the name of a token.
+func (m *Certificates) catchUpToken(ctx context.Context, r *authn.Request, id issuer.ID) error {
+	if m.config.CatchUp == nil || len(r.Certificates) == 0 {
+		return nil
+	}
+	if _, _, known := m.config.Book.Find(id); known {
+		return nil
+	}
+	switch shown := m.judge(ctx, r); {
+	case shown.Failed:
+		return shown.Cause
+	case shown.Outcome != authn.Accepted || !m.tokenLookups.AllowN(r.Now, 1):
+		return nil
+	}
+	if _, err := m.config.CatchUp(ctx, id); err != nil {
+		return fmt.Errorf("%w: %w", errLookup, err)
+	}
+	return nil
 }
 
 // describe is the credential that a certificate is.

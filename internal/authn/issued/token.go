@@ -103,6 +103,9 @@ func (m *Tokens) AuthenticateToken(ctx context.Context, r *authn.Request, token 
 	if err != nil {
 		return authn.Reject(err)
 	}
+	if err := m.certificates.catchUpToken(ctx, r, id); err != nil {
+		return authn.Fail(err)
+	}
 	found, owner, right := m.find(id, part)
 	if !right {
 		return authn.Reject(ErrTokenUnknown)

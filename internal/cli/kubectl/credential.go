@@ -31,6 +31,20 @@ Exit codes: 0 done; 1 wrong use; 4 no answer from the gate or the provider; 5 no
 // execInfo is the variable in which kubectl says what it wants.
 const execInfo = "KUBERNETES_EXEC_INFO"
 
+// What requests are judged by, as --credential names it.
+const (
+	credentialCertificate = "certificate"
+	credentialToken       = "token"
+)
+
+// wantsToken reports whether a token is wanted that is bound to the certificate.
+func wantsToken(credential string) (bool, error) {
+	if credential != credentialCertificate && credential != credentialToken {
+		return false, exitWith(ExitFailed, "--credential %q: must be %s or %s", credential, credentialCertificate, credentialToken)
+	}
+	return credential == credentialToken, nil
+}
+
 const execVersion = "client.authentication.k8s.io/v1"
 
 // endMargin is how long before a certificate's end kubectl is told to ask anew.
@@ -60,13 +74,14 @@ type execStatus struct {
 	Expires     string `json:"expirationTimestamp"`
 	Certificate string `json:"clientCertificateData"`
 	Key         string `json:"clientKeyData"`
+	Token       string `json:"token,omitempty"`
 }
 
 // credentialFlags are what the kubeconfig passes.
 type credentialFlags struct {
 	session, server, provider, judge string
 	store                            string
-	tokenFile, tokenEnv              string
+	tokenFile, tokenEnv, credential  string
 	lifetime                         time.Duration
 }
 
@@ -80,8 +95,9 @@ func newCredential(streams genericiooptions.IOStreams) *cobra.Command {
 	set.StringVar(&chosen.judge, "judged-by", "", "The cluster whose rules judge the token.")
 	set.StringVar(&chosen.tokenFile, "token-file", "", "The file of a pipeline's token.")
 	set.StringVar(&chosen.tokenEnv, "token-env", "", "The environment variable of a pipeline's token.")
-	set.StringVar(&chosen.store, "store", storeAgent, "Where the session is kept: agent or file.")
+	set.StringVar(&chosen.store, "store", storeAgent, "Where the session is kept: agent, file or keyring.")
 	set.DurationVar(&chosen.lifetime, "lifetime", 0, "For how long certificates are wished to hold.")
+	set.StringVar(&chosen.credential, "credential", credentialCertificate, "What is given: certificate, or token (with the certificate that it is bound to).")
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		return explainSignIn(giveCredential(command.Context(), &chosen, streams))
 	}
@@ -105,19 +121,25 @@ func giveCredential(ctx context.Context, chosen *credentialFlags, streams generi
 	if address.URL != want {
 		return exitWith(ExitFailed, "the certificate is for the gate %s, and this kubeconfig would show it to %s: use a context that \"kubectl ostiary login\" wrote", want, address.URL)
 	}
+	tokenWanted, err := wantsToken(chosen.credential)
+	if err != nil {
+		return err
+	}
 	// The process holds a key from here on.
 	_ = agent.Harden() // a second line only; the agent says why where it cannot
+	if err := checkStore(chosen.store); err != nil {
+		return err
+	}
 	fetch := fetchCredential
-	switch chosen.store {
-	case storeAgent:
-	case storeFile:
+	if chosen.store != storeAgent {
 		fetch = sealedCredential
-	default:
-		return exitWith(ExitFailed, "--store %q: must be %s or %s", chosen.store, storeAgent, storeFile)
 	}
 	handed, err := fetch(ctx, chosen, asked, address, streams)
 	if err != nil {
 		return err
+	}
+	if tokenWanted && handed.Token == "" {
+		return exitWith(ExitFailed, "the session has no token, as an agent of an older version keeps none: run \"kubectl ostiary logout --all\", and then \"kubectl ostiary login --credential token\"")
 	}
 	if handed.Address != address {
 		return exitWith(ExitFailed, "the certificate is for the gate %s as its CAs vouched for it at the sign-in, and this kubeconfig names others: run \"kubectl ostiary login\" again", want)
@@ -132,7 +154,7 @@ func writeExecCredential(asked *execCredential, handed *agent.Handed, streams ge
 		ends = sooner
 	}
 	answer := execCredential{APIVersion: execVersion, Kind: "ExecCredential", Spec: execSpec{Interactive: asked.Spec.Interactive}, Status: &execStatus{
-		Expires: ends.UTC().Format(time.RFC3339), Certificate: handed.Certificate, Key: handed.Key,
+		Expires: ends.UTC().Format(time.RFC3339), Certificate: handed.Certificate, Key: handed.Key, Token: handed.Token,
 	}}
 	data, err := json.Marshal(answer)
 	if err != nil {
@@ -205,7 +227,9 @@ func fetchCredential(ctx context.Context, chosen *credentialFlags, asked *execCr
 
 // pipelineCredential has the agent sign in by a token.
 func pipelineCredential(ctx context.Context, chosen *credentialFlags, address signin.Address) (*agent.Handed, error) {
-	source := session.Source{Address: address, TokenFile: chosen.tokenFile, Cluster: chosen.judge, Lifetime: chosen.lifetime}
+	source := session.Source{
+		Address: address, TokenFile: chosen.tokenFile, Cluster: chosen.judge, Lifetime: chosen.lifetime, Bound: chosen.credential == credentialToken,
+	}
 	token := ""
 	if chosen.tokenEnv != "" {
 		source.Label = "env " + chosen.tokenEnv
@@ -260,7 +284,7 @@ func bringSession(ctx context.Context, chosen *credentialFlags, address signin.A
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, loginTimeout, fmt.Errorf("nobody signed in within %s", loginTimeout))
 	defer cancel()
-	source := session.Source{Address: address, Provider: provider, Cluster: chosen.judge}
+	source := session.Source{Address: address, Provider: provider, Cluster: chosen.judge, Bound: chosen.credential == credentialToken}
 	if source.Name() != chosen.session {
 		return exitWith(ExitFailed, "the kubeconfig's entry does not fit the gate any more: run \"kubectl ostiary login --server %s\"", address.URL)
 	}

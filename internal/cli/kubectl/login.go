@@ -20,6 +20,7 @@ import (
 	"github.com/ostiary/ostiary/internal/adminapi"
 	"github.com/ostiary/ostiary/internal/secret"
 	"github.com/ostiary/ostiary/internal/signin"
+	"github.com/ostiary/ostiary/internal/signin/keyring"
 	"github.com/ostiary/ostiary/internal/signin/session"
 )
 
@@ -29,11 +30,14 @@ You prove who you are at your OpenID Connect provider: in a browser on this mach
 anywhere (device), or in a browser elsewhere whose last address you paste here (paste). The gate then issues a certificate that
 ends soon and is renewed without you until the session ends. One sign-in serves all clusters of the gate.
 
+With --credential token the gate issues a token as well, which is bound to the certificate (RFC 8705): requests carry both and are judged
+by the token, and without the certificate it is of no use to anybody.
+
 The key, the certificate and the provider's refresh token are in the memory of a small program of yours, the agent, and on no
 disk. The kubeconfig holds none of them: kubectl asks "kubectl ostiary credential".
 
 With --store file there is no agent: the session is in a file that a passphrase encrypts, which is asked for at each use, or read
-from the file that OSTIARY_PASSPHRASE_FILE names.
+from the file that OSTIARY_PASSPHRASE_FILE names. With --store keyring, the file's key is in the keyring of your system.
 
 Pipelines sign in with the token that their CI service or their cluster gives them: --token-file, which is read anew for each
 certificate, or --token-env.
@@ -62,6 +66,7 @@ type loginFlags struct {
 	keepContext bool
 	timeout     time.Duration
 	store       string
+	credential  string
 }
 
 func newLogin(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) *cobra.Command {
@@ -79,7 +84,8 @@ func newLogin(flags *genericclioptions.ConfigFlags, streams genericiooptions.IOS
 	set.DurationVar(&chosen.lifetime, "lifetime", 0, "For how long certificates are wished to hold. (default: as the gate gives them)")
 	set.BoolVar(&chosen.keepContext, "keep-context", false, "Leave the current context as it is.")
 	set.DurationVar(&chosen.timeout, "timeout", loginTimeout, "For how long to wait for you.")
-	set.StringVar(&chosen.store, "store", storeAgent, "Where the session is kept: agent (memory), or file (encrypted by a passphrase).")
+	set.StringVar(&chosen.store, "store", storeAgent, "Where the session is kept: agent (memory), file (encrypted by a passphrase), or keyring (a file that is encrypted by a key in the system's keyring).")
+	set.StringVar(&chosen.credential, "credential", credentialCertificate, "What requests are judged by: certificate, or token (bound to a certificate).")
 	output := addOutputFlag(command)
 	command.RunE = func(command *cobra.Command, _ []string) error {
 		result, err := login(command.Context(), flags, &chosen, streams)
@@ -96,8 +102,11 @@ func login(ctx context.Context, flags *genericclioptions.ConfigFlags, chosen *lo
 	if chosen.tokenFile != "" && chosen.tokenEnv != "" {
 		return nil, exitWith(ExitFailed, "--token-file and --token-env name two tokens; give one")
 	}
-	if chosen.store != storeAgent && chosen.store != storeFile {
-		return nil, exitWith(ExitFailed, "--store %q: must be %s or %s", chosen.store, storeAgent, storeFile)
+	if err := checkStore(chosen.store); err != nil {
+		return nil, err
+	}
+	if _, err := wantsToken(chosen.credential); err != nil {
+		return nil, err
 	}
 	at, err := gateOf(flags)
 	if err != nil {
@@ -116,7 +125,7 @@ func login(ctx context.Context, flags *genericclioptions.ConfigFlags, chosen *lo
 	if err != nil {
 		return nil, err
 	}
-	keep, err := keeperFor(chosen, streams) // before there is a session that has no place
+	keep, err := keeperFor(ctx, chosen, streams) // before there is a session that has no place
 	if err != nil {
 		return nil, err
 	}
@@ -139,19 +148,26 @@ func login(ctx context.Context, flags *genericclioptions.ConfigFlags, chosen *lo
 		return nil, err
 	}
 	return &signedIn{
-		TypeMeta: adminapi.TypeOf(loginKind), Gate: s.Address.URL, Username: s.Username, Groups: s.Groups, CredentialID: s.ID, Session: s.Session,
-		ExpiresAt: s.NotAfter, SessionExpiresAt: s.SessionEnds, Renewed: s.Renewable(), Contexts: names, Kubeconfig: written, now: time.Now(),
+		TypeMeta: adminapi.TypeOf(loginKind), Gate: s.Address.URL, Username: s.Username, Groups: s.Groups, Credential: chosen.credential,
+		CredentialID: s.CredentialID(), Session: s.Session, ExpiresAt: s.NotAfter, SessionExpiresAt: s.SessionEnds, Renewed: s.Renewable(), Contexts: names, Kubeconfig: written, now: time.Now(),
 	}, nil
 }
 
 // keeperFor returns what keeps a new session.
-func keeperFor(chosen *loginFlags, streams genericiooptions.IOStreams) (func(context.Context, *session.Session) error, error) {
-	if chosen.store == storeFile {
-		store, err := openSealed(streams, true, true)
+func keeperFor(ctx context.Context, chosen *loginFlags, streams genericiooptions.IOStreams) (func(context.Context, *session.Session) error, error) {
+	if chosen.store != storeAgent {
+		store, err := openSealed(chosen.store, streams, true, true)
 		if err != nil {
 			return nil, err
 		}
-		return func(_ context.Context, s *session.Session) error { return store.Put(s) }, nil
+		if chosen.store == storeKeyring {
+			if _, _, err := (keyring.Keyring{Person: true}).Get(ctx, loginKind); err != nil { // nothing is there; does one answer?
+				return nil, exitWith(ExitFailed, "%w", err)
+			}
+		}
+		return func(ctx context.Context, s *session.Session) error {
+			return store.Lock(s.Name(), func() error { return store.Put(ctx, s) })
+		}, nil
 	}
 	return func(ctx context.Context, s *session.Session) error {
 		keeper, err := startAgent(ctx)
@@ -188,7 +204,7 @@ func chooseClusters(all []adminapi.SignInCluster, wanted []string) ([]adminapi.S
 
 // begin makes the session, by a person or by a token, and says with which arguments kubectl will ask for its certificate.
 func begin(ctx context.Context, at gateAt, document adminapi.SignIn, chosen *loginFlags, streams genericiooptions.IOStreams) (*session.Session, []string, error) {
-	source := session.Source{Address: at.address, Cluster: chosen.judge, Lifetime: chosen.lifetime}
+	source := session.Source{Address: at.address, Cluster: chosen.judge, Lifetime: chosen.lifetime, Bound: chosen.credential == credentialToken}
 	if chosen.tokenFile != "" || chosen.tokenEnv != "" {
 		return beginPipeline(ctx, source, chosen, streams)
 	}
@@ -208,8 +224,8 @@ func begin(ctx context.Context, at gateAt, document adminapi.SignIn, chosen *log
 		return nil, nil, err
 	}
 	arguments := personArguments(s.Source)
-	if chosen.store == storeFile {
-		arguments = append(arguments, "--store="+storeFile)
+	if chosen.store != storeAgent {
+		arguments = append(arguments, "--store="+chosen.store)
 	}
 	return s, arguments, nil
 }
@@ -219,6 +235,9 @@ func personArguments(source session.Source) []string {
 	arguments := []string{"--session=" + source.Name(), "--server=" + source.Address.URL, "--provider=" + source.Provider.Name}
 	if source.Cluster != "" {
 		arguments = append(arguments, "--judged-by="+source.Cluster)
+	}
+	if source.Bound {
+		arguments = append(arguments, "--credential="+credentialToken)
 	}
 	return arguments
 }
@@ -247,12 +266,15 @@ func beginPipeline(ctx context.Context, source session.Source, chosen *loginFlag
 		}
 		arguments = []string{"--token-file=" + source.TokenFile}
 	}
-	if chosen.store == storeFile {
-		arguments = []string{"--session=" + source.Name(), "--store=" + storeFile}
+	if chosen.store != storeAgent {
+		arguments = []string{"--session=" + source.Name(), "--store=" + chosen.store}
 	}
 	arguments = append(arguments, "--server="+source.Address.URL)
 	if source.Cluster != "" {
 		arguments = append(arguments, "--judged-by="+source.Cluster)
+	}
+	if source.Bound {
+		arguments = append(arguments, "--credential="+credentialToken)
 	}
 	if source.Lifetime > 0 {
 		arguments = append(arguments, "--lifetime="+source.Lifetime.String())
@@ -327,9 +349,11 @@ func sameFile(a, b string) bool {
 type signedIn struct {
 	adminapi.TypeMeta `json:",inline"`
 
-	Gate             string    `json:"gate"`
-	Username         string    `json:"username"`
-	Groups           []string  `json:"groups,omitempty"`
+	Gate     string   `json:"gate"`
+	Username string   `json:"username"`
+	Groups   []string `json:"groups,omitempty"`
+	// Credential is what requests are judged by, as --credential names it, and CredentialID under which logs and the ledger have that.
+	Credential       string    `json:"credential"`
 	CredentialID     string    `json:"credentialID"`
 	Session          string    `json:"session"`
 	ExpiresAt        time.Time `json:"expiresAt"`
@@ -354,7 +378,11 @@ func (s *signedIn) table() [][]string {
 	if s.Renewed && !s.SessionExpiresAt.IsZero() {
 		rows = append(rows, row{"Session ends", until(s.SessionExpiresAt, s.now)})
 	}
-	rows = append(rows, row{"Certificate ends", until(s.ExpiresAt, s.now)})
+	ends := "Certificate ends"
+	if s.Credential == credentialToken {
+		ends = "Token ends"
+	}
+	rows = append(rows, row{ends, until(s.ExpiresAt, s.now)})
 	for i, name := range s.Contexts {
 		label := "Context"
 		if i > 0 {

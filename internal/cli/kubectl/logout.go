@@ -3,7 +3,6 @@ package kubectl
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -58,13 +57,24 @@ func newLogout(flags *genericclioptions.ConfigFlags, streams genericiooptions.IO
 		}
 		for _, left := range result.Sessions {
 			if left.Problem != "" {
-				return exitWith(ExitUnreachable, "signed out here; the gate %s could not be told, is told again, and takes the certificate until %s at the latest: %s",
-					left.Gate, left.Until.UTC().Format(time.RFC3339), left.Problem)
+				return untold(&left)
 			}
 		}
 		return nil
 	}
 	return command
+}
+
+// untold says what becomes of a session whose gate could not be told of its end.
+func untold(left *agent.Left) error {
+	again, until := "", "its own end"
+	if left.Again {
+		again = ", is told again"
+	}
+	if !left.Until.IsZero() {
+		until = left.Until.UTC().Format(time.RFC3339) + " at the latest"
+	}
+	return exitWith(ExitUnreachable, "signed out here; the gate %s could not be told%s, and takes the certificate until %s: %s", left.Gate, again, until, left.Problem)
 }
 
 // leaveAgent ends the agent's sessions at a gate, or at all where gate is empty.
@@ -114,7 +124,10 @@ func (s *signedOut) table() [][]string {
 		case left.Told:
 			told = "yes"
 		case left.Problem != "":
-			told = fmt.Sprintf("not yet; by itself %s", until(left.Until, s.now))
+			told = "no"
+			if !left.Until.IsZero() {
+				told = "not yet; by itself " + until(left.Until, s.now)
+			}
 		}
 		table = append(table, []string{left.Gate, left.Username, left.Session, told})
 	}

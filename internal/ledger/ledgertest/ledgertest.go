@@ -1,4 +1,4 @@
-// Package ledgertest holds every ledger.Store to what it promises.
+// Package ledgertest holds every ledger.Store to what it promises, and opens stores and ledgers for the tests of others.
 package ledgertest
 
 import (

@@ -192,7 +192,7 @@ func (k *keeper) close(h *held, now time.Time) {
 // end drops what a session is made of.
 func (k *keeper) end(h *held, why error) {
 	h.over, h.overAt, h.leaving = why, k.now(), false
-	h.current.Refresh, h.current.Key, h.current.Earlier = secret.String{}, secret.String{}, nil
+	h.current.Refresh, h.current.Key, h.current.Token.Token, h.current.Earlier = secret.String{}, secret.String{}, secret.String{}, nil
 }
 
 // renewIfDue starts a renewal where one is due and none is under way.

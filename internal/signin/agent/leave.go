@@ -46,7 +46,7 @@ func (k *keeper) list() []Info {
 		}
 		s := h.current
 		info := Info{
-			Name: name, Gate: s.Address.URL, TokenFile: s.TokenFile, Username: s.Username, Groups: s.Groups, Session: s.Session, CredentialID: s.ID,
+			Name: name, Gate: s.Address.URL, TokenFile: s.TokenFile, Username: s.Username, Groups: s.Groups, Session: s.Session, CredentialID: s.CredentialID(),
 			NotAfter: s.NotAfter, SessionEnds: s.SessionEnds, SignedInAt: s.SignedInAt, Ended: h.over != nil || h.leaving,
 		}
 		if s.Provider != nil {
@@ -69,9 +69,11 @@ type Left struct {
 	Session  string `json:"session"`
 	// Told says that the gate has ended the session, and that this is in force.
 	Told bool `json:"told"`
-	// Problem is why the gate was not told. The agent tells it again until Until, when the certificate ends by itself.
+	// Problem is why the gate was not told. Until is when the certificate ends by itself; zero where that is not known.
 	Problem string    `json:"problem,omitempty"`
 	Until   time.Time `json:"until,omitzero"`
+	// Again says that the agent goes on telling the gate until then.
+	Again bool `json:"again,omitempty"`
 }
 
 // leave ends sessions: all, or those that are named. Nothing is given out any more as soon as it is called. With local, gates
@@ -124,8 +126,8 @@ func (k *keeper) leaveOne(ctx context.Context, name string, h *held, local bool)
 		k.forget(name, h)
 		return left
 	}
-	left.Problem, left.Until = err.Error(), s.NotAfter
-	h.current.Refresh = secret.String{} // the certificate alone is needed to tell the gate
+	left.Problem, left.Until, left.Again = err.Error(), s.NotAfter, true
+	h.current.Refresh, h.current.Token.Token = secret.String{}, secret.String{} // the certificate alone is needed to tell the gate
 	h.over = nil
 	h.retry = firstRetry
 	h.retryAt = k.now().Add(h.retry)

@@ -156,7 +156,7 @@ func (k *keeper) handler() http.Handler {
 			fail(w, err)
 			return
 		}
-		answer(w, Handed{Certificate: s.Certificate, Key: s.Key.Reveal(), NotAfter: s.NotAfter, Address: s.Address, Username: s.Username})
+		answer(w, Hand(s))
 	}))
 	mux.HandleFunc("POST "+pathLead, receive(func(w http.ResponseWriter, r *http.Request, asked leadRequest) {
 		led := false

@@ -51,12 +51,21 @@ type Handed struct {
 	// Certificate and Key are PEM, in clear.
 	Certificate string `json:"certificate"`
 	Key         string `json:"key"`
+	// Token is bound to the certificate; empty where the session has none.
+	Token string `json:"token,omitempty"`
 	// NotAfter is when the certificate ends.
 	NotAfter time.Time `json:"notAfter"`
 	// Address is the gate's: to no other server may the certificate be shown.
 	Address signin.Address `json:"address"`
 	// Username is for messages.
 	Username string `json:"username"`
+}
+
+// Hand is what of a session a program gets.
+func Hand(s *session.Session) *Handed {
+	return &Handed{
+		Certificate: s.Certificate, Key: s.Key.Reveal(), Token: s.Token.Token.Reveal(), NotAfter: s.NotAfter, Address: s.Address, Username: s.Username,
+	}
 }
 
 // failure is an error on its way through the socket.

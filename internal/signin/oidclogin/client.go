@@ -118,6 +118,11 @@ func (c *Client) code(a *attempt, answer url.Values) (string, error) {
 	if subtle.ConstantTimeCompare([]byte(answer.Get("state")), []byte(a.state)) != 1 {
 		return "", errOtherState
 	}
+	for name, values := range answer {
+		if len(values) > 1 { // RFC 6749 section 3.1: which of them is meant, nobody knows
+			return "", fmt.Errorf("the answer in the browser holds %s more than once", signin.Foreign(name))
+		}
+	}
 	// RFC 9207: an answer that names another issuer was meant for somebody else.
 	if iss := answer.Get("iss"); iss != "" && iss != c.issuer {
 		return "", fmt.Errorf("the answer in the browser is by %s, not by %s", signin.Foreign(iss), c.issuer)

@@ -2,6 +2,7 @@ package sealed_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"filippo.io/age"
 
 	"github.com/ostiary/ostiary/internal/secret"
 	"github.com/ostiary/ostiary/internal/signin"
@@ -38,7 +41,7 @@ func newStore(t *testing.T, state signintest.GateState) (*sealed.Store, *session
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := store.Put(s); err != nil {
+	if err := store.Put(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
 	return store, s, gate
@@ -80,20 +83,20 @@ func TestStore(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := other.Get(s.Name()); !errors.Is(err, sealed.ErrPassphrase) {
+	if _, err := other.Get(t.Context(), s.Name()); !errors.Is(err, sealed.ErrPassphrase) {
 		t.Errorf("error %v", err)
 	}
-	if err := sealed.Remove(s.Name()); err != nil {
+	if err := sealed.Remove(t.Context(), sealed.Kept{Name: s.Name()}, nil); err != nil {
 		t.Error(err)
 	}
-	if _, err := store.Get(s.Name()); !errors.Is(err, session.ErrNone) {
+	if _, err := store.Get(t.Context(), s.Name()); !errors.Is(err, session.ErrNone) {
 		t.Errorf("error %v", err)
 	}
-	if err := sealed.Remove(s.Name()); err != nil {
+	if err := sealed.Remove(t.Context(), sealed.Kept{Name: s.Name()}, nil); err != nil {
 		t.Error(err)
 	}
 	for _, name := range []string{"", "*", "../x", "a@b"} {
-		if _, err := store.Get(name); err == nil || errors.Is(err, session.ErrNone) {
+		if _, err := store.Get(t.Context(), name); err == nil || errors.Is(err, session.ErrNone) {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
@@ -167,7 +170,106 @@ func TestBrokenFile(t *testing.T) {
 	if err := os.WriteFile(files[0], data, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := store.Get(s.Name()); err == nil || !strings.Contains(err.Error(), "is broken; sign in again") {
+	if _, err := store.Get(t.Context(), s.Name()); err == nil || !strings.Contains(err.Error(), "is broken; sign in again") {
 		t.Errorf("error %v", err)
+	}
+}
+
+// ring is a keyring in memory. The system's own is asked by the keyring package's own tests.
+type ring struct {
+	mu      sync.Mutex
+	secrets map[string]string
+	fails   error
+}
+
+func (r *ring) Get(_ context.Context, name string) (secret.String, bool, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	value, found := r.secrets[name]
+	return secret.New(value), found, r.fails
+}
+
+func (r *ring) Set(_ context.Context, name string, value secret.String) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.secrets[name] = value.Reveal()
+	return r.fails
+}
+
+func (r *ring) Delete(_ context.Context, name string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.secrets, name)
+	return r.fails
+}
+
+// TestKeyring keeps a session in a file that a key in the keyring opens, and that key alone.
+func TestKeyring(t *testing.T) {
+	byPassphrase, s, gate := newStore(t, signintest.GateState{Lifetime: 5 * time.Second})
+	if err := sealed.Remove(t.Context(), sealed.Kept{Name: s.Name()}, nil); err != nil {
+		t.Fatal(err)
+	}
+	keys := &ring{secrets: map[string]string{}}
+	store, err := sealed.OpenKeyring(keys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Put(t.Context(), s); err != nil {
+		t.Fatal(err)
+	}
+	key := keys.secrets[s.Name()]
+	if !strings.HasPrefix(key, "AGE-SECRET-KEY-PQ-1") {
+		t.Errorf("a key of another kind is in the keyring")
+	}
+	gate.Change(func(s *signintest.GateState) { s.Lifetime = 0 })
+	back, err := store.Credential(t.Context(), s.Name()) // renewed, under the same key
+	if err != nil || back.Key.Equal(s.Key) || keys.secrets[s.Name()] != key {
+		t.Fatalf("%v", err)
+	}
+	all, err := sealed.List()
+	if err != nil || len(all) != 1 || !all[0].Keyring || all[0].Name != s.Name() || all[0].Gate != gate.Address.URL {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	if _, err := byPassphrase.Get(t.Context(), s.Name()); !errors.Is(err, session.ErrNone) {
+		t.Errorf("the passphrase's store: %v", err)
+	}
+	other, err := age.GenerateHybridIdentity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, bad := range map[string]string{"another key": other.String(), "no key": "hunter2"} {
+		keys.secrets[s.Name()] = bad
+		if _, err := store.Get(t.Context(), s.Name()); !errors.Is(err, session.ErrNone) || strings.Contains(err.Error(), bad) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	keys.secrets[s.Name()], keys.fails = key, errors.New("locked")
+	if _, err := store.Get(t.Context(), s.Name()); !errors.Is(err, keys.fails) {
+		t.Errorf("a keyring that fails: %v", err)
+	}
+	if err := store.Put(t.Context(), s); !errors.Is(err, keys.fails) {
+		t.Errorf("a keyring that fails: %v", err)
+	}
+	keys.fails = nil
+	folder, err := sealed.Folder()
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := filepath.Glob(filepath.Join(folder, "*.keyring"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	copied, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := sealed.Remove(t.Context(), all[0], keys); err != nil || len(keys.secrets) != 0 {
+		t.Errorf("%v, %d keys", err, len(keys.secrets))
+	}
+	if err := os.WriteFile(files[0], copied, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := store.Get(t.Context(), s.Name()); !errors.Is(err, session.ErrNone) {
+		t.Errorf("a copy of the file, after its key was removed: %v", err)
 	}
 }

@@ -27,6 +27,14 @@ type wire struct {
 	Subject     string    `json:"subject,omitempty"`
 	SignedInAt  time.Time `json:"signedInAt"`
 	Earlier     []earlier `json:"earlier,omitempty"`
+	Token       *token    `json:"token,omitempty"`
+}
+
+// token is one that is bound to the certificate.
+type token struct {
+	Token     string    `json:"token"`
+	ID        string    `json:"id"`
+	ExpiresAt time.Time `json:"expiresAt"`
 }
 
 // earlier is a certificate that a pipeline had before.
@@ -43,9 +51,13 @@ func Encode(s *Session) ([]byte, error) {
 	for _, one := range s.Earlier {
 		before = append(before, earlier{Certificate: one.Certificate, Key: one.Key.Reveal(), NotAfter: one.NotAfter, Session: one.Session})
 	}
+	var bound *token
+	if s.Bound {
+		bound = &token{Token: s.Token.Token.Reveal(), ID: s.Token.ID, ExpiresAt: s.Token.ExpiresAt}
+	}
 	return json.Marshal(wire{
-		Earlier: before,
-		Source:  s.Source, Certificate: s.Certificate, Key: s.Key.Reveal(), NotBefore: s.NotBefore, NotAfter: s.NotAfter, ID: s.ID,
+		Earlier: before, Token: bound,
+		Source: s.Source, Certificate: s.Certificate, Key: s.Key.Reveal(), NotBefore: s.NotBefore, NotAfter: s.NotAfter, ID: s.ID,
 		Session: s.Session, SessionEnds: s.SessionEnds, Username: s.Username, Groups: s.Groups,
 		Refresh: s.Refresh.Reveal(), Subject: s.Subject, SignedInAt: s.SignedInAt,
 	})
@@ -75,6 +87,12 @@ func Decode(data []byte) (*Session, error) {
 	}
 	if _, err := signin.ParseURL(s.Address.URL); err != nil {
 		return nil, err
+	}
+	if w.Token != nil {
+		s.Token = signin.BoundToken{Token: secret.New(w.Token.Token), ID: w.Token.ID, ExpiresAt: w.Token.ExpiresAt}
+	}
+	if s.Bound == s.Token.Token.IsEmpty() {
+		return nil, errors.New("no session: it is to have a token beside its certificate and has none, or the other way round")
 	}
 	if _, err := s.TLS(); err != nil {
 		return nil, errors.New("no session: its certificate and key do not belong together")

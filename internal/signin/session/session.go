@@ -54,6 +54,8 @@ type Source struct {
 	Cluster string `json:"cluster,omitempty"`
 	// Lifetime of certificates is a wish; 0 means the gate's default.
 	Lifetime time.Duration `json:"lifetime,omitempty"`
+	// Bound asks for a token besides each certificate, which is bound to it and by which requests are judged then (RFC 8705).
+	Bound bool `json:"bound,omitempty"`
 }
 
 // Name is the same for the same gate and source of tokens, and different for others. It holds no secret.
@@ -62,8 +64,12 @@ func (s Source) Name() string {
 	if s.Provider != nil {
 		provider = s.Provider.Name
 	}
+	parts := []string{s.Address.URL, s.Address.Authorities, s.Address.ServerName, provider, s.TokenFile, s.Label, s.Cluster}
+	if s.Bound {
+		parts = append(parts, "bound")
+	}
 	sum := sha256.New()
-	for _, part := range []string{s.Address.URL, s.Address.Authorities, s.Address.ServerName, provider, s.TokenFile, s.Label, s.Cluster} {
+	for _, part := range parts {
 		_, _ = fmt.Fprintf(sum, "%d:%s", len(part), part) // a hash takes everything
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:nameBytes])
@@ -73,6 +79,8 @@ func (s Source) Name() string {
 type Session struct {
 	Source
 	signin.Grant
+	// Token is bound to the grant's certificate, and ends with it at the latest. It is none unless the source asks for one.
+	Token signin.BoundToken
 	// Refresh is the provider's refresh token; empty where there is none.
 	Refresh secret.String
 	// Subject is the provider's name for the person.
@@ -164,7 +172,7 @@ func (s *Session) refresh(ctx context.Context) (secret.String, error) {
 	return tokens.ID, nil
 }
 
-// exchange gets a certificate for a token.
+// exchange gets a certificate for a token, and another token that is bound to it where the source asks for that.
 func (s *Session) exchange(ctx context.Context, token secret.String, kind string) error {
 	gate, err := signin.NewGate(s.Address)
 	if err != nil {
@@ -177,8 +185,31 @@ func (s *Session) exchange(ctx context.Context, token secret.String, kind string
 	if err != nil {
 		return err
 	}
-	s.Grant = *grant
+	var bound signin.BoundToken
+	if s.Bound {
+		made, err := gate.Bind(ctx, signin.Exchange{
+			Subject: token, SubjectType: kind, Session: grant.Session, Cluster: s.Cluster, Lifetime: s.Lifetime,
+		}, grant.Credential)
+		if err != nil {
+			if s.Session == "" { // it would be open, and nobody's
+				_ = gate.Revoke(context.WithoutCancel(ctx), grant.Session, grant.Credential)
+			}
+			return err
+		}
+		if bound = *made; bound.ExpiresAt.Before(grant.NotAfter) {
+			grant.NotAfter = bound.ExpiresAt // one is of no use without the other
+		}
+	}
+	s.Grant, s.Token = *grant, bound
 	return nil
+}
+
+// CredentialID is under which logs and the ledger have what requests are judged by.
+func (s *Session) CredentialID() string {
+	if s.Bound {
+		return s.Token.ID
+	}
+	return s.ID
 }
 
 // End tells the gate and then the provider that the session is over. What the gate says counts: the provider's refresh token

@@ -39,7 +39,7 @@ func TestCodec(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(s, back, cmp.Comparer(secret.String.Equal), cmpopts.EquateApproxTime(0)); diff != "" {
+	if diff := cmp.Diff(s, back, cmp.Comparer(func(a, b secret.String) bool { return a.Reveal() == b.Reveal() }), cmpopts.EquateApproxTime(0)); diff != "" {
 		t.Error(diff)
 	}
 	for _, broken := range []string{"", "null", `{"key":"` + s.Key.Reveal()[:20], strings.Replace(string(data), "BEGIN PRIVATE", "BEGIN PUBLIC", 1), strings.Replace(string(data), "https://", "http://", 1)} {
@@ -48,6 +48,41 @@ func TestCodec(t *testing.T) {
 		} else if strings.Contains(err.Error(), "MIG") {
 			t.Errorf("the error shows the key: %v", err)
 		}
+	}
+}
+
+// TestBound keeps a token with its certificate: a session that is to have one and has none is none, and neither is the reverse.
+func TestBound(t *testing.T) {
+	t.Parallel()
+	gate := signintest.NewGate(t, nil)
+	s, err := session.BeginPipeline(t.Context(), session.Source{Address: gate.Address, Label: "x", Bound: true}, secret.New(signintest.PipelineToken))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Token.Token.IsEmpty() || s.NotAfter.After(s.Token.ExpiresAt) || s.CredentialID() != s.Token.ID || s.Token.ID == s.ID {
+		t.Errorf("%+v", s.Token)
+	}
+	data, err := session.Encode(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	back, err := session.Decode(data)
+	if err != nil || !back.Token.Token.Equal(s.Token.Token) || back.Token.ID != s.Token.ID || !back.Token.ExpiresAt.Equal(s.Token.ExpiresAt) {
+		t.Errorf("%+v, %v", back, err)
+	}
+	for name, broken := range map[string]string{
+		"no token":      strings.Replace(string(data), `"token":{`, `"other":{`, 1),
+		"an empty one":  strings.Replace(string(data), s.Token.Token.Reveal(), "", 1),
+		"one too many":  strings.Replace(string(data), `"bound":true`, `"bound":false`, 1),
+		"as it must be": string(data),
+	} {
+		if _, err := session.Decode([]byte(broken)); (err == nil) != (name == "as it must be") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	gate.Change(func(s *signintest.GateState) { s.NoTokens = true })
+	if _, err := session.BeginPipeline(t.Context(), s.Source, secret.New(signintest.PipelineToken)); err == nil || len(gate.Open()) != 1 {
+		t.Errorf("%v, %d sessions are open", err, len(gate.Open()))
 	}
 }
 
@@ -72,6 +107,7 @@ func TestNamesTellSourcesApart(t *testing.T) {
 		{Address: address, TokenFile: "corp"},
 		{Address: address, Label: "corp"},
 		{Address: address, Cluster: "corp"},
+		{Address: address, Bound: true},
 		{Address: signin.Address{URL: "https://gate.example", Authorities: "x"}},
 		{Address: signin.Address{URL: "https://gate.example", ServerName: "x"}},
 	} {

@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -38,6 +39,7 @@ type Gate struct {
 	state    GateState
 	sessions map[string]string // open sessions: id to subject
 	serials  map[string]string // certificate to session
+	bound    map[string]string // token to the certificate that it is bound to
 	counts   map[string]int
 }
 
@@ -49,6 +51,8 @@ type GateState struct {
 	Session time.Duration
 	// Down answers with 503.
 	Down bool
+	// NoTokens refuses to issue bound tokens.
+	NoTokens bool
 	// OtherKey issues certificates for a key that nobody asked about.
 	OtherKey bool
 	// Slow is called before a token exchange is answered.
@@ -75,7 +79,7 @@ func NewGate(t testing.TB, flows []string, providers ...*Provider) *Gate {
 		t.Fatal(err)
 	}
 	g := &Gate{
-		providers: providers, key: key, authority: authority, sessions: map[string]string{}, serials: map[string]string{}, counts: map[string]int{},
+		providers: providers, key: key, authority: authority, sessions: map[string]string{}, serials: map[string]string{}, bound: map[string]string{}, counts: map[string]int{},
 		document: adminapi.SignIn{
 			TypeMeta: adminapi.TypeOf(adminapi.SignInKind), Providers: []adminapi.SignInProvider{},
 			Clusters: []adminapi.SignInCluster{{Name: "prod", Path: "/clusters/prod"}, {Name: "test", Path: "/clusters/test"}},
@@ -193,8 +197,9 @@ func (g *Gate) token(w http.ResponseWriter, r *http.Request) {
 	case adminapi.TokenTypeX509:
 		answer.AccessToken = g.certificate(r.PostFormValue("csr"), subject, session, lifetime)
 	case adminapi.TokenTypeAccessToken:
-		if len(r.TLS.PeerCertificates) == 1 && g.serials[r.TLS.PeerCertificates[0].SerialNumber.String()] == session {
+		if serial := serialOf(r); g.serials[serial] == session && !g.state.NoTokens {
 			answer.AccessToken, answer.TokenType = "gw1."+rand.Text(), "Bearer"
+			g.bound[answer.AccessToken] = serial
 		}
 	}
 	if answer.AccessToken == "" {
@@ -243,7 +248,7 @@ func (g *Gate) revoke(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	token := r.PostFormValue("token")
-	if len(r.TLS.PeerCertificates) != 1 || g.serials[r.TLS.PeerCertificates[0].SerialNumber.String()] != token {
+	if session := g.serials[serialOf(r)]; session == "" || session != token {
 		send(w, http.StatusUnauthorized, adminapi.OAuthError{Code: "invalid_client", Description: "no certificate of that session"})
 		return
 	}
@@ -251,15 +256,26 @@ func (g *Gate) revoke(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// who stands for the clusters: it says for whom the gate takes the caller.
+// serialOf is the serial number of the certificate that a caller shows; empty where there is none.
+func serialOf(r *http.Request) string {
+	if len(r.TLS.PeerCertificates) != 1 {
+		return ""
+	}
+	return r.TLS.PeerCertificates[0].SerialNumber.String()
+}
+
+// who stands for the clusters: it says for whom the gate takes the caller, and whether by a token.
 func (g *Gate) who(w http.ResponseWriter, r *http.Request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if len(r.TLS.PeerCertificates) == 1 {
-		if subject, open := g.sessions[g.serials[r.TLS.PeerCertificates[0].SerialNumber.String()]]; open {
-			_, _ = w.Write([]byte(subject + " at " + r.PathValue("cluster") + "\n")) //nolint:gosec // whoever asked has gone; no browser comes here
-			return
-		}
+	serial, by := serialOf(r), ""
+	token, bears := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if bears {
+		by = " by token"
+	}
+	if subject, open := g.sessions[g.serials[serial]]; open && (!bears || g.bound[token] == serial) {
+		_, _ = w.Write([]byte(subject + " at " + r.PathValue("cluster") + by + "\n")) //nolint:gosec // whoever asked has gone; no browser comes here
+		return
 	}
 	w.WriteHeader(http.StatusUnauthorized)
 	_, _ = w.Write([]byte("nobody\n")) // as above
