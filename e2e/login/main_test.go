@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 
 func runAll(m *testing.M) (status int, err error) {
 	ctx := context.Background()
-	programs := append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)
+	programs := append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary, binaries.Helm)
 	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, programs...); err != nil {
 		return 1, err
 	}

@@ -1,5 +1,6 @@
 // Package binaries builds the programs that the end-to-end tests run: those of Kubernetes and etcd from the modules
-// that e2e/go.mod pins, and Ostiary's own from the main module. They land in .cache/bin of the repository.
+// that e2e/go.mod pins, Helm from the module below e2e/programs, and Ostiary's own from the main module. They land in .cache/bin of
+// the repository.
 //
 // A first build compiles Kubernetes, which takes some minutes on a small machine; every later one only asks the go
 // command whether something changed. One build runs at a time, whichever test package asks for it.
@@ -64,21 +65,21 @@ func (b Builder) Build(ctx context.Context, programs ...Program) (Paths, error) 
 	defer unlock()
 
 	known := sources()
-	groups := map[group][]source{}
+	wanted := map[group][]source{}
 	paths := Paths{}
 	for _, p := range programs {
 		src, ok := known[p]
 		if !ok {
 			return nil, fmt.Errorf("build %q: no such program; see the list in package binaries", p)
 		}
-		groups[src.group] = append(groups[src.group], src)
+		wanted[src.group] = append(wanted[src.group], src)
 		paths[p] = filepath.Join(b.groupDir(dir, src.group), src.builtAs)
 	}
-	for _, g := range []group{etcdGroup, kubernetesGroup, ostiaryGroup} {
-		if len(groups[g]) == 0 {
+	for _, g := range groups() {
+		if len(wanted[g]) == 0 {
 			continue
 		}
-		if err := b.buildGroup(ctx, root, dir, g, groups[g]); err != nil {
+		if err := b.buildGroup(ctx, root, dir, g, wanted[g]); err != nil {
 			return nil, err
 		}
 	}
@@ -116,6 +117,8 @@ func (b Builder) buildGroup(ctx context.Context, root, dir string, g group, srcs
 		if b.Race {
 			flags = append(flags, "-race")
 		}
+	case helmGroup:
+		moduleDir = filepath.Join(moduleDir, "programs", srcs[0].builtAs)
 	case etcdGroup:
 	}
 	target := b.groupDir(dir, g)
