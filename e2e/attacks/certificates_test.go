@@ -21,6 +21,7 @@ import (
 
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // issue signs a leaf.
@@ -356,7 +357,7 @@ func TestAttack73MismatchedPair(t *testing.T) {
 	if err := pki.WriteFile(g.Serving.Cert, next.CertPEM()); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := g.WaitLog(within(t), func(line gate.Object) bool { return line["level"] == "ERROR" }); err != nil {
+	if _, err := g.WaitLog(stage.Within(t), func(line gate.Object) bool { return line["level"] == "ERROR" }); err != nil {
 		t.Fatal(err)
 	}
 	if shown(t, g).Cmp(before) != 0 {

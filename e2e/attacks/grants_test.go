@@ -15,6 +15,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/minter"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // grant gives boss the right to act as some, middle the right to act as top, and jane the right to use the pod.
@@ -90,7 +91,7 @@ func mint(subject string, groups ...string) (string, error) {
 
 // poll asks until the answer is yes.
 func poll(ctx context.Context, ask func(context.Context) (bool, error)) error {
-	ctx, cancel := context.WithTimeout(ctx, deadline)
+	ctx, cancel := context.WithTimeout(ctx, stage.Deadline)
 	defer cancel()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()

@@ -20,6 +20,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // Who may act as whom is decided alike in both modes, and as kube-apiserver decides it when asked directly.
@@ -173,7 +174,7 @@ func reviews(t *testing.T, user string) []authorizationv1.SubjectAccessReviewSpe
 		}
 		return review.Spec, true
 	}
-	if _, err := shared.plane.WaitAudit(within(t), func(e auditv1.Event) bool {
+	if _, err := shared.plane.WaitAudit(stage.Within(t), func(e auditv1.Event) bool {
 		spec, ok := about(e)
 		return ok && spec.User == stranger
 	}); err != nil {

@@ -34,13 +34,11 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
@@ -48,11 +46,10 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/kubelet"
 	"github.com/ostiary/ostiary/e2e/internal/minter"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
-	// deadline bounds every wait of a test: far more than any takes.
-	deadline = 60 * time.Second
 	// audience is whom the issuer's tokens are for, and keyID the key that signs them.
 	audience = "ostiary"
 	keyID    = "key-1"
@@ -86,67 +83,48 @@ var shared struct {
 	tokens map[string]string
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) int {
-	status, err := runWith(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return status
+func TestMain(m *testing.M) {
+	stage.Main(m, append(binaries.ControlPlane(), binaries.Ostiary), set)
 }
 
-// runWith runs the tests with everything started, and stops it all.
-func runWith(ctx context.Context, m *testing.M) (status int, err error) {
-	kubelet.LogTo(io.Discard)
-	stop := func(what func() error) { err = errors.Join(err, what()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary)...); err != nil {
-		return 1, err
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.dir, err = s.Folder(); err != nil {
+		return err
 	}
-	if shared.dir, err = os.MkdirTemp("", "ostiary-attacks-"); err != nil {
-		return 1, err
+	if shared.issuer, err = s.Issuer(ctx, keyID); err != nil {
+		return err
 	}
-	defer stop(func() error { return os.RemoveAll(shared.dir) })
-	if shared.issuer, err = minter.Start(ctx); err != nil {
-		return 1, err
+	if err = startPlane(ctx, s); err != nil {
+		return err
 	}
-	defer stop(shared.issuer.Stop)
-	if _, err = shared.issuer.NewKey(keyID, "ES256"); err != nil {
-		return 1, err
+	if shared.node, err = s.Node(ctx, shared.plane); err != nil {
+		return err
 	}
-	if err = startPlane(ctx); err != nil {
-		return 1, err
-	}
-	defer stop(shared.plane.Stop)
-	if shared.node, err = kubelet.Start(ctx, shared.plane, "node-1"); err != nil {
-		return 1, err
-	}
-	defer stop(shared.node.Stop)
 	if _, err = shared.node.RunPod(ctx, "default", podName); err != nil {
-		return 1, err
+		return err
 	}
 	if err = grant(ctx); err != nil {
-		return 1, err
+		return err
 	}
 	for _, name := range []string{requestHeader, impersonation} {
-		g, err := start(ctx, name, nil)
+		config, err := configuration(name)
 		if err != nil {
-			return 1, err
+			return err
 		}
-		defer stop(g.Stop)
+		g, err := s.Gate(ctx, config)
+		if err != nil {
+			return err
+		}
 		shared.modes = append(shared.modes, mode{name, g})
 	}
-	if err = awaitDirectJWT(ctx); err != nil {
-		return 1, err
-	}
-	status = m.Run()
-	return status, searchForSecrets()
+	s.AtEnd(searchForSecrets)
+	return awaitDirectJWT(ctx)
 }
 
 // startPlane starts a control plane that knows the same static tokens and the same issuer as the gates do, so that one
 // request can be sent to either.
-func startPlane(ctx context.Context) error {
+func startPlane(ctx context.Context, s *stage.Stage) error {
 	shared.tokens = map[string]string{}
 	var tokenFile strings.Builder
 	for _, user := range []struct{ name, groups string }{
@@ -166,9 +144,9 @@ func startPlane(ctx context.Context) error {
 	if err := pki.WriteFile(policy, []byte(auditPolicy)); err != nil {
 		return err
 	}
-	if shared.plane, err = controlplane.Start(ctx, controlplane.Options{
-		Binaries: shared.paths, TokenFile: tokenFile.String(), AuthenticationConfiguration: authentication,
-		ExtraArgs: []string{"--audit-policy-file=" + policy}, Progress: os.Stderr,
+	if shared.plane, err = s.Plane(ctx, controlplane.Options{
+		TokenFile: tokenFile.String(), AuthenticationConfiguration: authentication,
+		ExtraArgs: []string{"--audit-policy-file=" + policy},
 	}); err != nil {
 		return err
 	}

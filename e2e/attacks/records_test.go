@@ -9,6 +9,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ostiary/ostiary/e2e/internal/gate"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // Attack 83: a stream is on record, and counted, from its start.
@@ -32,7 +33,7 @@ func TestAttack83StreamsAreOnRecordFromTheirStart(t *testing.T) {
 				if _, err := w.conn.Write([]byte(tt.raw)); err != nil {
 					t.Fatal(err)
 				}
-				started, err := m.gate.WaitAccessLog(within(t), func(l gate.Line) bool { return l.Kind == "stream_start" && !old[l.RequestID] })
+				started, err := m.gate.WaitAccessLog(stage.Within(t), func(l gate.Line) bool { return l.Kind == "stream_start" && !old[l.RequestID] })
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -51,7 +52,7 @@ func TestAttack83StreamsAreOnRecordFromTheirStart(t *testing.T) {
 				if err := w.conn.Close(); err != nil {
 					t.Fatal(err)
 				}
-				if _, err := m.gate.WaitAccessLog(within(t), func(l gate.Line) bool {
+				if _, err := m.gate.WaitAccessLog(stage.Within(t), func(l gate.Line) bool {
 					return l.Kind == "stream_end" && l.RequestID == started.RequestID
 				}); err != nil {
 					t.Error(err)

@@ -2,7 +2,6 @@ package attacks_test
 
 import (
 	"bufio"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
@@ -20,6 +19,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // server is one end that bytes are sent to: a gate, or kube-apiserver itself.
@@ -63,7 +63,7 @@ func dialTLS(t *testing.T, s server, config *tls.Config) (*tls.Conn, error) {
 		return nil, err
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return conn.(*tls.Conn), conn.SetDeadline(time.Now().Add(deadline))
+	return conn.(*tls.Conn), conn.SetDeadline(time.Now().Add(stage.Deadline))
 }
 
 func dial(t *testing.T, s server, certificate *pki.KeyPair) *wire {
@@ -167,18 +167,11 @@ func sameUser(t *testing.T, want, got authenticationv1.UserInfo) {
 	}
 }
 
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	t.Cleanup(cancel)
-	return ctx
-}
-
 // audited waits for the API server's record of an answered request.
 func audited(t *testing.T, a answer) auditv1.Event {
 	t.Helper()
 	id := a.header.Get("Audit-Id")
-	event, err := shared.plane.WaitAudit(within(t), func(e auditv1.Event) bool {
+	event, err := shared.plane.WaitAudit(stage.Within(t), func(e auditv1.Event) bool {
 		return string(e.AuditID) == id && e.Stage == auditv1.StageResponseComplete
 	})
 	if err != nil {
@@ -191,7 +184,7 @@ func audited(t *testing.T, a answer) auditv1.Event {
 func logged(t *testing.T, g *gate.Gate, a answer) gate.Line {
 	t.Helper()
 	id := a.header.Get("Audit-Id")
-	line, err := g.WaitAccessLog(within(t), func(l gate.Line) bool { return l.RequestID == id })
+	line, err := g.WaitAccessLog(stage.Within(t), func(l gate.Line) bool { return l.RequestID == id })
 	if err != nil {
 		t.Fatal(err)
 	}

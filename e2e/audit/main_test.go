@@ -4,14 +4,12 @@ package audit_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"testing"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/minter"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // The secrets that are planted. No output may hold one of them.
@@ -42,32 +40,24 @@ var shared struct {
 	hooks  hooks
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
-
-func run(m *testing.M) (status int) {
-	status, err := runWith(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return status
+func TestMain(m *testing.M) {
+	stage.Main(m, append(binaries.ControlPlane(), binaries.KubectlOstiary), set)
 }
 
-// runWith runs the tests with everything started, and stops it all.
-func runWith(ctx context.Context, m *testing.M) (status int, err error) {
-	stop := func(what func() error) { err = errors.Join(err, what()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.KubectlOstiary)...); err != nil {
-		return 1, err
+// set starts all control planes.
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.issuer, err = s.Issuer(ctx); err != nil {
+		return err
 	}
-	if shared.issuer, err = minter.Start(ctx); err != nil {
-		return 1, err
-	}
-	defer stop(shared.issuer.Stop)
 	if _, err := shared.issuer.NewKey("people", "RS256"); err != nil {
-		return 1, err
+		return err
 	}
 	shared.hooks = startHooks()
-	defer shared.hooks.close()
+	s.AtEnd(func() error {
+		shared.hooks.close()
+		return nil
+	})
 	for _, one := range []struct {
 		into    **world
 		options func(dir string) (controlplane.Options, error)
@@ -75,25 +65,23 @@ func runWith(ctx context.Context, m *testing.M) (status int, err error) {
 	}{
 		{&shared.weak, weakOptions, plantWeak}, {&shared.odd, oddOptions, plantOdd}, {&shared.loose, looseOptions, plantLoose}, {&shared.sound, soundOptions, plantSound},
 	} {
-		dir, err := os.MkdirTemp("", "ostiary-audit-")
+		dir, err := s.Folder()
 		if err != nil {
-			return 1, err
+			return err
 		}
-		defer stop(func() error { return os.RemoveAll(dir) })
 		options, err := one.options(dir)
 		if err != nil {
-			return 1, err
+			return err
 		}
-		options.Binaries, options.Dir, options.Progress = shared.paths, dir, os.Stderr
-		plane, err := controlplane.Start(ctx, options)
+		options.Dir = dir
+		plane, err := s.Plane(ctx, options)
 		if err != nil {
-			return 1, err
+			return err
 		}
-		defer stop(plane.Stop)
 		*one.into = &world{ControlPlane: plane}
 		if err := one.plant(ctx, *one.into); err != nil {
-			return 1, err
+			return err
 		}
 	}
-	return m.Run(), nil
+	return nil
 }

@@ -24,12 +24,13 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // pollEvery and pollFor bound the wait for controllers.
 const (
 	pollEvery = 100 * time.Millisecond
-	pollFor   = 60 * time.Second
+	pollFor   = stage.Deadline
 )
 
 // until asks again and again until the answer is yes.

@@ -323,16 +323,20 @@ func listeners(pid int) ([]string, error) {
 	return all, nil
 }
 
-// resident is a process' line about its memory.
+// resident are a process' lines about its memory: all, what is its own, and what are pages of files, the binary's and the store's above all,
+// which the kernel takes back when it needs them.
 func resident(pid int) string {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
 		return err.Error()
 	}
+	var all []string
 	for line := range strings.Lines(string(status)) {
-		if strings.HasPrefix(line, "VmRSS:") {
-			return strings.TrimSpace(line)
+		for _, name := range [...]string{"VmRSS:", "RssAnon:", "RssFile:"} {
+			if rest, found := strings.CutPrefix(line, name); found {
+				all = append(all, name+" "+strings.TrimSpace(rest))
+			}
 		}
 	}
-	return "no VmRSS"
+	return strings.Join(all, ", ")
 }

@@ -4,18 +4,14 @@ package chaos_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"log/slog"
-	"os"
 	"testing"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	"k8s.io/klog/v2"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/minter"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -35,48 +31,26 @@ var shared struct {
 	impersonator string
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { stage.Main(m, binaries.All(), set) }
 
-func run(m *testing.M) int {
-	status, err := runWith(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.issuer, err = s.Issuer(ctx, keyID); err != nil {
+		return err
 	}
-	return status
-}
-
-// runWith runs the tests with everything started, and stops it all.
-func runWith(ctx context.Context, m *testing.M) (status int, err error) {
-	klog.SetSlogLogger(slog.New(slog.DiscardHandler)) // the normal end of streams is an error to it
-	stop := func(what func() error) { err = errors.Join(err, what()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)...); err != nil {
-		return 1, err
+	if shared.plane, err = s.Plane(ctx, controlplane.Options{}); err != nil {
+		return err
 	}
-	if shared.issuer, err = minter.Start(ctx); err != nil {
-		return 1, err
-	}
-	defer stop(shared.issuer.Stop)
-	if _, err = shared.issuer.NewKey(keyID, "ES256"); err != nil {
-		return 1, err
-	}
-	if shared.plane, err = controlplane.Start(ctx, controlplane.Options{Binaries: shared.paths, Progress: os.Stderr}); err != nil {
-		return 1, err
-	}
-	defer stop(shared.plane.Stop)
 	if shared.impersonator, err = shared.plane.Impersonator(ctx); err != nil {
-		return 1, err
+		return err
 	}
 	if err = shared.plane.Grant(ctx, "chaos-guard", []rbacv1.PolicyRule{
 		{APIGroups: []string{"ostiary.dev"}, Resources: []string{"revocations", "revocations/lift", "streams"}, Verbs: []string{"get", "list", "create"}},
 	}, controlplane.User(guard)); err != nil {
-		return 1, err
+		return err
 	}
-	if err = shared.plane.Grant(ctx, "chaos-people", []rbacv1.PolicyRule{
+	return shared.plane.Grant(ctx, "chaos-people", []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps", "pods"}, Verbs: []string{"get", "list", "watch"}},
 		{APIGroups: []string{""}, Resources: []string{"pods/exec"}, Verbs: []string{"get", "create"}},
-	}, controlplane.Group(people)); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	}, controlplane.Group(people))
 }

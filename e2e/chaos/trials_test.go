@@ -14,6 +14,7 @@ import (
 
 	"github.com/ostiary/ostiary/e2e/chaos"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -25,7 +26,7 @@ const (
 	cutWithin = 3 * time.Second // a second is promised; the rest is for a machine that does something else
 	fencedCut = 5500 * time.Millisecond
 	// settles bounds the wait for what must come once nothing is disturbed any more.
-	settles = time.Minute
+	settles = stage.Deadline
 )
 
 // trials are the changes and uses of a run.

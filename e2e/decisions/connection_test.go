@@ -24,7 +24,7 @@ const (
 	// cacheAttempts is how often a machine may be too slow for that.
 	cacheAttempts = 5
 	// closeDeadline bounds how long a connection that ends may take to.
-	closeDeadline = 20 * time.Second
+	closeDeadline = time.Minute
 )
 
 // kept is a client that keeps its connections.

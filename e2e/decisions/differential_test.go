@@ -20,11 +20,14 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
-	// differentialRequests is how many requests are made where nobody asks for another number.
-	differentialRequests = 5000
+	// fewRequests is how many requests are made where nobody asks for another number, and manyRequests before a release. With the
+	// few, each kind is both let in and refused.
+	fewRequests, manyRequests = 1000, 5000
 	// differentialWorkers is how many are under way at a time.
 	differentialWorkers = 4
 	// cachesEmpty is longer than any server remembers a token (CACHE-2), with some slack.
@@ -227,7 +230,7 @@ func number(t *testing.T, name string, fallback int) int {
 func TestDifferential(t *testing.T) {
 	var e everything
 	e.start(t)
-	seed, n := number(t, "DIFF_SEED", 1), number(t, "DIFF_N", differentialRequests)
+	seed, n := number(t, "DIFF_SEED", 1), number(t, "DIFF_N", stage.Count(fewRequests, manyRequests))
 	documented := differences(t)
 	for _, kind := range shapes() {
 		for _, shape := range kind {
@@ -248,7 +251,7 @@ func TestDifferential(t *testing.T) {
 	for _, kind := range slices.Sorted(maps.Keys(counts.outcomes)) {
 		outcomes := counts.outcomes[kind]
 		t.Logf("%-12s %v", kind, outcomes)
-		if n >= differentialRequests && (outcomes[created] == 0 || outcomes[unauthorized] == 0) {
+		if n >= fewRequests && (outcomes[created] == 0 || outcomes[unauthorized] == 0) {
 			t.Errorf("%s: %v: a generator that makes only good or only bad requests shows nothing", kind, outcomes)
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 	audience = "api"
 	// warmDeadline bounds how long the API servers may take to fetch issuers' keys (OIDC-2: they try every 10 seconds)
 	// and to see new grants.
-	warmDeadline = time.Minute
+	warmDeadline = stage.Deadline
 	// warmInterval is how often they are asked.
 	warmInterval = 50 * time.Millisecond
 )
@@ -39,32 +40,21 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	status, err := run(m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
+	stage.Main(m, []binaries.Program{binaries.Etcd, binaries.KubeAPIServer, binaries.Ostiary}, set)
 }
 
-// run runs the tests with everything started, and stops it all.
-func run(m *testing.M) (status int, err error) {
-	ctx := context.Background()
-	stop := func(stop func() error) { err = errors.Join(err, stop()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, binaries.Etcd, binaries.KubeAPIServer, binaries.Ostiary); err != nil {
-		return 1, err
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.dir, err = s.Folder(); err != nil {
+		return err
 	}
-	if shared.dir, err = os.MkdirTemp("", "ostiary-decisions-"); err != nil {
-		return 1, err
-	}
-	defer stop(func() error { return os.RemoveAll(shared.dir) })
+	s.AtEnd(shared.issuers.stop)
 	if err := shared.issuers.start(ctx); err != nil {
-		return 1, err
+		return err
 	}
-	defer stop(shared.issuers.stop)
-	defer stop(stopPlanes)
+	s.AtEnd(stopPlanes)
 	if err := startPlanes(ctx); err != nil {
-		return 1, err
+		return err
 	}
 	for _, one := range []struct {
 		into          *comparison
@@ -79,17 +69,14 @@ func run(m *testing.M) (status int, err error) {
 	} {
 		authentication, err := authentication(one.plane, one.configuration, one.anonymous, one.systemNames)
 		if err != nil {
-			return 1, err
+			return err
 		}
-		defer stop(one.into.stop)
+		s.AtEnd(one.into.stop)
 		if err := one.into.start(ctx, one.plane, authentication); err != nil {
-			return 1, err
+			return err
 		}
 	}
-	if err := warm(ctx); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	return warm(ctx)
 }
 
 // conditionalConfiguration is that of the issuers, with anonymous access on two paths.

@@ -31,7 +31,7 @@ const (
 	unauthorized = http.StatusUnauthorized
 
 	// callTimeout bounds one exchange; it takes milliseconds.
-	callTimeout = 30 * time.Second
+	callTimeout = time.Minute
 )
 
 // server is where a request goes.

@@ -4,16 +4,13 @@ package direct_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"testing"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/kubelet"
 	"github.com/ostiary/ostiary/e2e/internal/oidcprovider"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // The credentials of the one person in these tests.
@@ -30,48 +27,26 @@ var shared struct {
 	oidc  *oidcprovider.Provider
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { stage.Main(m, binaries.ControlPlane(), set) }
 
-func run(m *testing.M) (status int) {
-	status, err := runWith(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return status
-}
-
-// runWith runs the tests with everything started, and stops it all.
-func runWith(ctx context.Context, m *testing.M) (status int, err error) {
-	kubelet.LogTo(io.Discard)
-	stop := func(what func() error) { err = errors.Join(err, what()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, binaries.ControlPlane()...); err != nil {
-		return 1, err
-	}
-	shared.oidc, err = oidcprovider.Start(ctx, oidcprovider.Options{
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.oidc, err = oidcprovider.Start(ctx, oidcprovider.Options{
 		Users: []oidcprovider.User{{Name: "jane", Password: password, Email: "jane@example.com", Groups: []string{"platform"}}},
-	})
-	if err != nil {
-		return 1, err
+	}); err != nil {
+		return err
 	}
-	defer stop(shared.oidc.Stop)
+	s.AtEnd(shared.oidc.Stop)
 	authentication, err := shared.oidc.AuthenticationConfiguration()
 	if err != nil {
-		return 1, err
+		return err
 	}
-	shared.plane, err = controlplane.Start(ctx, controlplane.Options{
-		Binaries:                    shared.paths,
+	if shared.plane, err = s.Plane(ctx, controlplane.Options{
 		TokenFile:                   staticToken + `,jane,uid-of-jane,"platform,developers"` + "\n",
 		AuthenticationConfiguration: authentication,
-		Progress:                    os.Stderr,
-	})
-	if err != nil {
-		return 1, err
+	}); err != nil {
+		return err
 	}
-	defer stop(shared.plane.Stop)
-	if shared.node, err = kubelet.Start(ctx, shared.plane, "node-1"); err != nil {
-		return 1, err
-	}
-	defer stop(shared.node.Stop)
-	return m.Run(), nil
+	shared.node, err = s.Node(ctx, shared.plane)
+	return err
 }

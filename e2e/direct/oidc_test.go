@@ -1,25 +1,21 @@
 package direct_test
 
 import (
-	"context"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/minter"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
-// keysDeadline bounds the API server's first look at the provider's keys, which it takes in the background.
-const keysDeadline = 60 * time.Second
-
-// eventually runs kubectl auth whoami until the caller is let in.
+// eventually runs kubectl auth whoami until the caller is let in: the API server takes its first look at the provider's keys in the
+// background.
 func eventually(t *testing.T, access kubectl.Access) (user string, groups []string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), keysDeadline)
-	defer cancel()
+	ctx := stage.Within(t)
 	k := command(t, access)
 	for {
 		got, err := k.WhoAmI(ctx)

@@ -12,16 +12,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
-
-// logDeadline bounds the wait for a line of the access log.
-const logDeadline = 10 * time.Second
 
 // client is somebody at an address, with a certificate or none.
 type client struct {
@@ -89,7 +86,7 @@ func person(t *testing.T, name string) (*tls.Certificate, string) {
 // sourceOf is the address that a gate recorded of the last request of a user.
 func sourceOf(t *testing.T, g *gate.Gate, user string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), logDeadline)
+	ctx, cancel := context.WithTimeout(t.Context(), stage.Deadline)
 	defer cancel()
 	line, err := g.WaitAccessLog(ctx, func(l gate.Line) bool { return l.User == user })
 	if err != nil {

@@ -19,14 +19,13 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
 	"github.com/ostiary/ostiary/e2e/internal/process"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
 	// stopGrace is how long a balancer may take to end.
-	stopGrace = 10 * time.Second
-	// readyDeadline bounds its start.
-	readyDeadline = 30 * time.Second
-	pollInterval  = 50 * time.Millisecond
+	stopGrace    = 10 * time.Second
+	pollInterval = 50 * time.Millisecond
 	// startAttempts is how often a free port may be taken by somebody else.
 	startAttempts = 5
 	// inside and outside are addresses of clients: from the one certificates are accepted, from the other not.
@@ -37,7 +36,6 @@ const (
 
 // shared is what all tests use; TestMain makes it.
 var shared struct {
-	paths  binaries.Paths
 	dir    string
 	plane  *controlplane.ControlPlane
 	edges  *pki.Authority // signs balancers' certificates
@@ -48,34 +46,22 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	status, err := run(m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
+	stage.Main(m, []binaries.Program{binaries.Etcd, binaries.KubeAPIServer, binaries.Ostiary}, set)
 }
 
-func run(m *testing.M) (status int, err error) {
-	ctx := context.Background()
-	stop := func(stop func() error) { err = errors.Join(err, stop()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, binaries.Etcd, binaries.KubeAPIServer, binaries.Ostiary); err != nil {
-		return 1, err
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	if shared.dir, err = s.Folder(); err != nil {
+		return err
 	}
-	if shared.dir, err = os.MkdirTemp("", "ostiary-frontdoor-"); err != nil {
-		return 1, err
+	if shared.plane, err = s.Plane(ctx, controlplane.Options{NoControllerManager: true}); err != nil {
+		return err
 	}
-	defer stop(func() error { return os.RemoveAll(shared.dir) })
-	if shared.plane, err = controlplane.Start(ctx, controlplane.Options{Binaries: shared.paths, NoControllerManager: true}); err != nil {
-		return 1, err
-	}
-	defer stop(func() error { return shared.plane.Stop() })
 	if shared.edges, err = pki.NewAuthority("edge-ca"); err != nil {
-		return 1, err
+		return err
 	}
 	edgeCA, err := shared.edges.Write(shared.dir, "edge-ca")
 	if err != nil {
-		return 1, err
+		return err
 	}
 	loopback := []string{"127.0.0.1/32"}
 	for _, one := range []struct {
@@ -88,36 +74,32 @@ func run(m *testing.M) (status int, err error) {
 			"clientCertificateHeader": gate.Object{"from": loopback, "caFiles": []string{edgeCA}, "allowedNames": []string{edgeName}},
 		}},
 	} {
-		if *one.into, err = startGate(ctx, one.listen); err != nil {
-			return 1, err
+		if *one.into, err = startGate(ctx, s, one.listen); err != nil {
+			return err
 		}
-		defer stop((*one.into).Stop)
 	}
-	haproxy, err := startHAProxy(ctx)
-	if err != nil {
-		return 1, err
+	for _, startBalancer := range []func(context.Context) (*process.Process, error){startHAProxy, startNginx} {
+		balancer, err := startBalancer(ctx)
+		if err != nil {
+			return err
+		}
+		s.AtEnd(func() error { return balancer.Stop(stopGrace) })
 	}
-	defer stop(func() error { return haproxy.Stop(stopGrace) })
-	nginx, err := startNginx(ctx)
-	if err != nil {
-		return 1, err
-	}
-	defer stop(func() error { return nginx.Stop(stopGrace) })
-	return m.Run(), nil
+	return nil
 }
 
 // startGate starts a gate that takes certificates from inside only.
-func startGate(ctx context.Context, listen gate.Object) (*gate.Gate, error) {
+func startGate(ctx context.Context, s *stage.Stage, listen gate.Object) (*gate.Gate, error) {
 	cluster, err := gate.RequestHeader(shared.plane, "plane")
 	if err != nil {
 		return nil, err
 	}
-	return gate.Start(ctx, gate.Options{Ostiary: shared.paths[binaries.Ostiary], Config: gate.Object{
+	return s.Gate(ctx, gate.Object{
 		"listen": listen, "clusters": []any{cluster},
 		"authentication": gate.Object{
 			"clientCertificate": gate.Object{"caFiles": []string{shared.plane.ClientCAFile()}, "allowedNetworks": []string{inside + "/32"}},
 		},
-	}})
+	})
 }
 
 // start starts a balancer on a free port, and waits until it takes connections.
@@ -150,7 +132,7 @@ func start(ctx context.Context, name, path string, configure func(port int) (arg
 
 // await waits until something takes connections.
 func await(ctx context.Context, p *process.Process, address string) error {
-	ctx, cancel := context.WithTimeout(ctx, readyDeadline)
+	ctx, cancel := context.WithTimeout(ctx, stage.Deadline)
 	defer cancel()
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()

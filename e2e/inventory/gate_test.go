@@ -23,6 +23,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // guarded is a gate before the shared control plane, with a ledger.
@@ -168,7 +169,7 @@ func TestGate(t *testing.T) {
 		}
 		return true, nil
 	}
-	if err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, time.Minute, true, listed); err != nil {
+	if err := wait.PollUntilContextTimeout(t.Context(), 200*time.Millisecond, stage.Deadline, true, listed); err != nil {
 		t.Fatalf("not all that was used is listed as the ledger's: %v\n%+v", err, report.Details.Credentials)
 	}
 	if i := slices.IndexFunc(report.Sources, func(s source) bool { return s.Name == "the gate's ledger" }); i < 0 || report.Sources[i].Access != "read" {

@@ -33,6 +33,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/minter"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // What is planted in clear. Nothing of it may ever be in an output.
@@ -160,7 +161,7 @@ func (p *planted) accounts(ctx context.Context) error {
 		return err
 	}
 	var token string
-	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, stage.Deadline, true, func(ctx context.Context) (bool, error) {
 		secret, err := core.Secrets("ci").Get(ctx, "deployer-token", metav1.GetOptions{})
 		if err != nil {
 			return false, err
@@ -213,7 +214,7 @@ func (p *planted) certificates(ctx context.Context) error {
 	if _, err := requests.UpdateApproval(ctx, "alice", csr, metav1.UpdateOptions{}); err != nil {
 		return err
 	}
-	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, stage.Deadline, true, func(ctx context.Context) (bool, error) {
 		csr, err = requests.Get(ctx, "alice", metav1.GetOptions{})
 		return err == nil && len(csr.Status.Certificate) > 0, err
 	}); err != nil {
@@ -263,7 +264,7 @@ func (p *planted) tokens(ctx context.Context) error {
 		return err
 	}
 	p.want["bootstrapToken"] = "BOOTSTRAP=" + bootstrapID
-	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, stage.Deadline, true, func(ctx context.Context) (bool, error) {
 		return p.useToken(ctx, bootstrapID+"."+bootstrapSecret) == nil, nil // the API server watches Secrets
 	}); err != nil {
 		return err
@@ -281,7 +282,7 @@ func (p *planted) tokens(ctx context.Context) error {
 		return err
 	}
 	p.want["jwt"], p.kept = "USER=jwt/oidc:carol", token
-	if err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+	if err := wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, stage.Deadline, true, func(ctx context.Context) (bool, error) {
 		return p.useToken(ctx, token) == nil, nil // the API server fetches keys in its own time
 	}); err != nil {
 		return err

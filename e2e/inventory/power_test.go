@@ -17,6 +17,8 @@ import (
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
+
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -200,7 +202,7 @@ func settle(ctx context.Context) error {
 	}, metav1.CreateOptions{}); err != nil {
 		return err
 	}
-	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+	return wait.PollUntilContextTimeout(ctx, 50*time.Millisecond, stage.Deadline, true, func(ctx context.Context) (bool, error) {
 		for _, resource := range []string{"cluster", "namespace"} {
 			q := question{User: "settled", ResourceAttributes: &authorizationv1.ResourceAttributes{Verb: "get", Group: "settled", Resource: resource, Namespace: "default"}}
 			if allowed, err := q.ask(ctx); err != nil || !allowed {
@@ -214,7 +216,7 @@ func settle(ctx context.Context) error {
 // aggregate waits until every sum of roles holds what it is the sum of.
 func aggregate(ctx context.Context) error {
 	roles := shared.plane.Admin.RbacV1().ClusterRoles()
-	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, time.Minute, true, func(ctx context.Context) (bool, error) {
+	return wait.PollUntilContextTimeout(ctx, 100*time.Millisecond, stage.Deadline, true, func(ctx context.Context) (bool, error) {
 		all, err := roles.List(ctx, metav1.ListOptions{})
 		if err != nil {
 			return false, err

@@ -27,6 +27,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/minter"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // reviewBody asks who one is, which everybody may.
@@ -59,22 +60,6 @@ func ask(t *testing.T, config *rest.Config, header http.Header, server string) (
 		t.Fatal(err)
 	}
 	return response.StatusCode, string(body)
-}
-
-// within waits until something holds.
-func within(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	limit := time.NewTimer(deadline)
-	defer limit.Stop()
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-tick.C:
-		case <-limit.C:
-			t.Fatalf("waited in vain until %s", what)
-		}
-	}
 }
 
 // everyWay makes a credential of each mechanism: five of one person, three of the cluster's own.
@@ -133,8 +118,8 @@ func (h *house) secretToken(t *testing.T) string {
 		t.Fatal(err)
 	}
 	token := ""
-	within(t, "the cluster made the token", func() bool {
-		found, err := secrets.Get(t.Context(), name, metav1.GetOptions{})
+	stage.Await(t, "the cluster made the token", func(ctx context.Context) bool {
+		found, err := secrets.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -318,8 +303,8 @@ func TestStrict(t *testing.T) {
 
 	// One that the cluster signs is on record as soon as it is.
 	signed := h.signed(t, "signed")
-	within(t, "the signed certificate is on record", func() bool {
-		return slices.ContainsFunc(h.listed(t, "--user=signed"), func(c listed) bool { return c.Status.Origin == "found" })
+	stage.Await(t, "the signed certificate is on record", func(context.Context) bool {
+		return slices.ContainsFunc(h.listed(t, "--user=signed"), func(c listed) bool { return c.Status.Origin == "found" }) //nolint:contextcheck // it has the test's
 	})
 	if status, _ := signed.comesIn(t); status != http.StatusCreated {
 		t.Errorf("a certificate that the cluster signed: %d", status)
@@ -370,8 +355,8 @@ func (h *house) signed(t *testing.T, user string) *credential {
 		t.Fatal(err)
 	}
 	var certificate []byte
-	within(t, "the cluster signed", func() bool {
-		found, err := requests.Get(t.Context(), name, metav1.GetOptions{})
+	stage.Await(t, "the cluster signed", func(ctx context.Context) bool {
+		found, err := requests.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -413,7 +398,9 @@ func TestDistrust(t *testing.T) {
 		}
 		watching[name] = session
 	}
-	within(t, "both watches are open", func() bool { return strings.Count(h.ostiary(t, "get", "streams"), "watch credentials") == 2 })
+	stage.Await(t, "both watches are open", func(context.Context) bool {
+		return strings.Count(h.ostiary(t, "get", "streams"), "watch credentials") == 2 //nolint:contextcheck // it has the test's
+	})
 	for name, one := range map[string]*credential{"early": early, "late": late} {
 		if status, _ := one.comesIn(t); status != http.StatusCreated {
 			t.Errorf("%s: %d", name, status)
@@ -431,8 +418,7 @@ func TestDistrust(t *testing.T) {
 	if status, _ := late.comesIn(t); status != http.StatusUnauthorized {
 		t.Errorf("what it signed after: %d", status)
 	}
-	limited, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
+	limited := stage.Within(t)
 	if err := watching["late"].Wait(limited); err == nil || limited.Err() != nil {
 		t.Errorf("a stream of what it signed after ended with %v", err)
 	}

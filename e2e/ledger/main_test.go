@@ -8,13 +8,9 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"net/http"
-	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -26,6 +22,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/minter"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -39,8 +36,6 @@ const (
 	audience    = "ostiary"
 	keyID       = "key-1"
 	accountName = "ostiary-account"
-	// deadline bounds every wait; far more than any takes.
-	deadline = 60 * time.Second
 )
 
 // shared is what all tests use.
@@ -54,39 +49,18 @@ var shared struct {
 	foreignToken, joinSecret string
 }
 
-func TestMain(m *testing.M) {
-	status, err := runAll(m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { stage.Main(m, binaries.All(), set) }
 
-func runAll(m *testing.M) (status int, err error) {
-	ctx := context.Background()
-	stop := func(stop func() error) { err = errors.Join(err, stop()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)...); err != nil {
-		return 1, err
-	}
-	if shared.issuer, err = minter.Start(ctx); err != nil {
-		return 1, err
-	}
-	defer stop(shared.issuer.Stop)
-	if _, err := shared.issuer.NewKey(keyID, "ES256"); err != nil {
-		return 1, err
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.issuer, err = s.Issuer(ctx, keyID); err != nil {
+		return err
 	}
 	shared.foreignToken, shared.joinSecret = rand.Text(), "q7x2m9k4w1z8r5t3"
-	if shared.plane, err = controlplane.Start(ctx, controlplane.Options{
-		Binaries: shared.paths, Progress: os.Stderr, TokenFile: shared.foreignToken + "," + person + ",u-1,platform\n",
-	}); err != nil {
-		return 1, err
+	if shared.plane, err = s.Plane(ctx, controlplane.Options{TokenFile: shared.foreignToken + "," + person + ",u-1,platform\n"}); err != nil {
+		return err
 	}
-	defer stop(shared.plane.Stop)
-	if err := prepare(ctx); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	return prepare(ctx)
 }
 
 // prepare makes the gate's account, who may revoke, a bootstrap token and a ServiceAccount.

@@ -7,7 +7,6 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -23,11 +22,12 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
 	// deadline bounds every wait of a test, and pollInterval is how often a state is asked for again.
-	deadline     = 60 * time.Second
+	deadline     = stage.Deadline
 	pollInterval = 50 * time.Millisecond
 	// jane is a user with a strong token, john one with a weak one, guard who may take locks off.
 	jane, john, guard = "jane", "john", "guard"
@@ -45,34 +45,26 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	status, err := run(context.Background(), m)
-	if err != nil {
+	if attacks, err := attackFromEnvironment(context.Background()); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
-		status = 1
+		os.Exit(1)
+	} else if attacks {
+		os.Exit(0)
 	}
-	os.Exit(status)
+	stage.Main(m, binaries.All(), set)
 }
 
-func run(ctx context.Context, m *testing.M) (status int, err error) {
-	if attacks, err := attackFromEnvironment(ctx); attacks {
-		return 0, err
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.plane, err = s.Plane(ctx, controlplane.Options{}); err != nil {
+		return err
 	}
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)...); err != nil {
-		return 1, err
-	}
-	if shared.plane, err = controlplane.Start(ctx, controlplane.Options{Binaries: shared.paths, Progress: os.Stderr}); err != nil {
-		return 1, err
-	}
-	defer func() { err = errors.Join(err, shared.plane.Stop()) }()
 	if shared.impersonator, err = shared.plane.Impersonator(ctx); err != nil {
-		return 1, err
+		return err
 	}
-	if err = shared.plane.Grant(ctx, "e2e-lockout-guard", []rbacv1.PolicyRule{{
+	return shared.plane.Grant(ctx, "e2e-lockout-guard", []rbacv1.PolicyRule{{
 		APIGroups: []string{"ostiary.dev"}, Resources: []string{"lockouts", "lockouts/unlock", "refusals"}, Verbs: []string{"get", "list", "create"},
-	}}, controlplane.User(guard)); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	}}, controlplane.User(guard))
 }
 
 // house is a gate with people who use it.

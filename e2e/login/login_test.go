@@ -23,6 +23,7 @@ func (p *person) whoAmI(cluster string) string {
 // TestBrowser signs in on the provider's own page in a browser, once, and works in both clusters; and then looks for what should
 // be nowhere.
 func TestBrowser(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	out := p.signIn()
 	for _, want := range []string{"jane", "[platform", "prod@", "test@"} {
@@ -63,6 +64,7 @@ func TestBrowser(t *testing.T) {
 
 // TestDevicePage signs in by a code that is typed in on the provider's page.
 func TestDevicePage(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	p.login(func(text *said) {
 		code := text.wait(t, `type in the code\s+(\S+)`)
@@ -192,6 +194,7 @@ func (p *person) hasAgent() bool {
 
 // TestPaste signs in with a browser on another machine: the person copies the address at which it ended.
 func TestPaste(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	reader, typed, err := os.Pipe()
 	if err != nil {
@@ -215,6 +218,7 @@ func TestPaste(t *testing.T) {
 
 // TestEncryptedFile signs in without an agent: what is on the disk is of no use without the passphrase, and no process stays.
 func TestEncryptedFile(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	passphrase := filepath.Join(p.runtime, "passphrase")
 	if err := os.WriteFile(passphrase, []byte(password), 0o600); err != nil {

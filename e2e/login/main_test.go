@@ -4,12 +4,8 @@ package login_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -18,6 +14,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/oidcprovider"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -25,8 +22,8 @@ const (
 	password = "correct horse battery staple"
 	account  = "ostiary-account"
 	builder  = "builder" // has a static token
-	// deadline bounds every wait; far more than any takes on a machine that is not busy.
-	deadline = 90 * time.Second
+	// deadline bounds every wait.
+	deadline = stage.Deadline
 )
 
 // shared is what all tests use.
@@ -35,33 +32,19 @@ var shared struct {
 	planes [2]*controlplane.ControlPlane
 }
 
-func TestMain(m *testing.M) {
-	status, err := runAll(m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { stage.Main(m, append(binaries.All(), binaries.Helm), set) }
 
-func runAll(m *testing.M) (status int, err error) {
-	ctx := context.Background()
-	programs := append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary, binaries.Helm)
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, programs...); err != nil {
-		return 1, err
-	}
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
 	for i := range shared.planes {
-		plane, err := controlplane.Start(ctx, controlplane.Options{Binaries: shared.paths, Progress: os.Stderr})
-		if err != nil {
-			return 1, err
+		if shared.planes[i], err = s.Plane(ctx, controlplane.Options{}); err != nil {
+			return err
 		}
-		defer func() { err = errors.Join(err, plane.Stop()) }()
-		if err := prepare(ctx, plane); err != nil {
-			return 1, err
+		if err := prepare(ctx, shared.planes[i]); err != nil {
+			return err
 		}
-		shared.planes[i] = plane
 	}
-	return m.Run(), nil
+	return nil
 }
 
 // prepare makes the gate's account, and lets jane and the pipeline work.

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
+	"k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
@@ -31,14 +32,15 @@ func brief() gate.Object { return gate.Object{"lifetime": "1m"} }
 // finds the person's agent by the environment.
 func (p *person) clientset(cluster string) *kubernetes.Clientset {
 	p.t.Helper()
-	for _, variable := range p.env() {
-		name, value, _ := strings.Cut(variable, "=")
-		p.t.Setenv(name, value)
-	}
 	config, err := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(&clientcmd.ClientConfigLoadingRules{ExplicitPath: p.kubeconfig()},
 		&clientcmd.ConfigOverrides{CurrentContext: p.contextOf(cluster)}).ClientConfig()
 	if err != nil {
 		p.t.Fatal(err)
+	}
+	config.ExecProvider.Command = shared.paths[binaries.KubectlOstiary]
+	for _, variable := range p.env() {
+		name, value, _ := strings.Cut(variable, "=")
+		config.ExecProvider.Env = append(config.ExecProvider.Env, api.ExecEnvVar{Name: name, Value: value})
 	}
 	client, err := kubernetes.NewForConfig(config)
 	if err != nil {
@@ -49,6 +51,7 @@ func (p *person) clientset(cluster string) *kubernetes.Clientset {
 
 // TestRenewalInTheMiddleOfAWatch has client-go watch for longer than a certificate lives: nothing is missed, and nobody is asked.
 func TestRenewalInTheMiddleOfAWatch(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, brief()))
 	p.signIn()
 	first, last := p.watchFor(100 * time.Second)
@@ -112,6 +115,7 @@ func (p *person) watchFor(span time.Duration) (first, last handed) {
 
 // TestDisabledUser shows that whoever is disabled at the provider is out at the next renewal at the latest.
 func TestDisabledUser(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, brief()))
 	p.signIn()
 	if got := p.whoAmI("prod"); !strings.HasPrefix(got, "jane ") {
@@ -197,6 +201,7 @@ func (p *person) status(with handed) int {
 // TestLogout shows that the gate takes nothing of the session any more when logout returns, that an open watch has ended, and that
 // nothing stays behind on the machine.
 func TestLogout(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	p.signIn()
 	copied := p.handed()
@@ -241,6 +246,7 @@ func TestLogout(t *testing.T) {
 
 // TestProviderIsDown shows that a session goes on to the end of its certificate, and that what fails then says why.
 func TestProviderIsDown(t *testing.T) {
+	t.Parallel()
 	at := open(t, brief())
 	p := settle(t, at)
 	p.signIn()
@@ -274,6 +280,7 @@ func TestProviderIsDown(t *testing.T) {
 
 // TestPipeline signs a ServiceAccount in by the token that its cluster gives it, as a pipeline finds it in a file.
 func TestPipeline(t *testing.T) {
+	t.Parallel()
 	p := settle(t, open(t, nil))
 	token := run(t, nil, shared.paths[binaries.Kubectl], "--kubeconfig", shared.planes[0].AdminKubeconfig, "create", "token", "default", "--namespace", "default")
 	file := filepath.Join(p.home, "token")

@@ -52,6 +52,7 @@ func (p *person) together(times int, terminal *os.File, meanwhile func()) ([]str
 // TestManyCallsSignInOnce has twenty kubectl start at once, in two clusters, while nobody is signed in: at a terminal one browser
 // opens, and all of them go on; in the night none opens, and all say what to do. Signed in, all of them just work.
 func TestManyCallsSignInOnce(t *testing.T) {
+	t.Parallel()
 	const calls = 20
 	p := settle(t, open(t, nil))
 	p.signIn()
@@ -97,6 +98,7 @@ func TestManyCallsSignInOnce(t *testing.T) {
 // TestCredentialIsCheap measures the plugin that every kubectl starts: warm, it is to cost less than 30 ms of CPU. That is printed and not
 // asserted: with the race detector in it, the program costs several times as much.
 func TestCredentialIsCheap(t *testing.T) {
+	t.Parallel()
 	const runs = 20
 	p := settle(t, open(t, nil))
 	p.signIn()

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	certificatesv1 "k8s.io/api/certificates/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -22,12 +21,7 @@ import (
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
-)
-
-const (
-	// deadline bounds a wait for the cluster's controllers, or for a verdict that a cache may hold back.
-	deadline     = time.Minute
-	pollInterval = 100 * time.Millisecond
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // clientOf is a client of a gate with a bearer token.
@@ -47,22 +41,6 @@ func clientFor(t *testing.T, config *rest.Config) *kubernetes.Clientset {
 		t.Fatal(err)
 	}
 	return client
-}
-
-// eventually asks until the answer is yes.
-func eventually(t *testing.T, what string, ask func(ctx context.Context) bool) {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for !ask(ctx) {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("%s: not within %s", what, deadline)
-		}
-	}
 }
 
 // signingRequest asks for a node's first certificate, as kubeadm and a kubelet do.
@@ -104,7 +82,7 @@ func TestJoin(t *testing.T) {
 				t.Errorf("requested by %q", made.Spec.Username)
 			}
 			var certificate []byte
-			eventually(t, "the certificate", func(ctx context.Context) bool {
+			stage.Await(t, "the certificate", func(ctx context.Context) bool {
 				got, err := requests.Get(ctx, made.Name, metav1.GetOptions{})
 				if err != nil {
 					t.Fatal(err)
@@ -187,5 +165,5 @@ func TestOwnBootstrapTokens(t *testing.T) {
 		t.Errorf("the cluster's own token: %v, want 401", err)
 	}
 	second := makeToken()
-	eventually(t, "the second token", func(ctx context.Context) bool { return list(ctx, second) == nil })
+	stage.Await(t, "the second token", func(ctx context.Context) bool { return list(ctx, second) == nil })
 }

@@ -4,9 +4,6 @@ package mechanisms_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"testing"
 
@@ -18,6 +15,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -38,58 +36,42 @@ var shared struct {
 	twin  *gate.Gate
 }
 
-func TestMain(m *testing.M) {
-	status, err := run(m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { stage.Main(m, binaries.All(), set) }
 
-func run(m *testing.M) (status int, err error) {
-	ctx := context.Background()
-	stop := func(stop func() error) { err = errors.Join(err, stop()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)...); err != nil {
-		return 1, err
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.plane, err = s.Plane(ctx, controlplane.Options{}); err != nil {
+		return err
 	}
-	if shared.plane, err = controlplane.Start(ctx, controlplane.Options{Binaries: shared.paths, Progress: os.Stderr}); err != nil {
-		return 1, err
-	}
-	defer stop(shared.plane.Stop)
 	if err := prepare(ctx); err != nil {
-		return 1, err
+		return err
 	}
 	account, err := account(ctx)
 	if err != nil {
-		return 1, err
+		return err
 	}
 	frontProxy, err := gate.RequestHeader(shared.plane, "plane")
 	if err != nil {
-		return 1, err
+		return err
 	}
 	impersonator, err := shared.plane.Impersonator(ctx)
 	if err != nil {
-		return 1, err
+		return err
 	}
 	shared.gates = make(map[string]*gate.Gate)
 	for mode, cluster := range map[string]gate.Object{
 		"requestHeader": frontProxy, "impersonation": gate.Impersonation(shared.plane, "plane", impersonator),
 	} {
-		if shared.gates[mode], err = startGate(ctx, cluster, account, true); err != nil {
-			return 1, err
+		if shared.gates[mode], err = s.Gate(ctx, configuration(cluster, account, true)); err != nil {
+			return err
 		}
-		defer stop(shared.gates[mode].Stop)
 	}
-	if shared.twin, err = startGate(ctx, frontProxy, account, false); err != nil {
-		return 1, err
-	}
-	defer stop(shared.twin.Stop)
-	return m.Run(), nil
+	shared.twin, err = s.Gate(ctx, configuration(frontProxy, account, false))
+	return err
 }
 
-// startGate starts a gate for the cluster's own tokens.
-func startGate(ctx context.Context, cluster gate.Object, account string, hardened bool) (*gate.Gate, error) {
+// configuration is that of a gate for the cluster's own tokens.
+func configuration(cluster gate.Object, account string, hardened bool) gate.Object {
 	cluster["access"] = gate.Object{"kubeconfig": account}
 	cluster["serviceAccounts"] = gate.Object{"issuers": []string{controlplane.Issuer}, "keysFromCluster": true}
 	authentication := gate.Object{
@@ -108,7 +90,7 @@ func startGate(ctx context.Context, cluster gate.Object, account string, hardene
 		}
 		authentication["bootstrapToken"] = gate.Object{"fromCluster": true, "profile": "kubernetes"}
 	}
-	return gate.Start(ctx, gate.Options{Ostiary: shared.paths[binaries.Ostiary], Config: config})
+	return config
 }
 
 // account is the gates' own account, with the rights that docs/rbac.md names.

@@ -18,6 +18,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -172,18 +173,18 @@ func hammer(t *testing.T, g *gate.Gate, config gate.Object, ask func(context.Con
 			}
 		})
 	}
-	eventually(t, "answers before", func(context.Context) bool { return good.Load() > 50 })
+	stage.Await(t, "answers before", func(context.Context) bool { return good.Load() > 50 })
 	if err := g.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "refusals while it is gone", func(context.Context) bool { return bad.Load() > 0 })
+	stage.Await(t, "refusals while it is gone", func(context.Context) bool { return bad.Load() > 0 })
 	again, err := g.Process.Restart()
 	if err != nil {
 		t.Fatal(err)
 	}
 	g.Process = again
 	before := good.Load()
-	eventually(t, "answers after", func(context.Context) bool { return good.Load() > before+50 })
+	stage.Await(t, "answers after", func(context.Context) bool { return good.Load() > before+50 })
 	stop()
 	group.Wait()
 	t.Logf("%d answers, %d refusals while Ostiary was away", good.Load(), bad.Load())

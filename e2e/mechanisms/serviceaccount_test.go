@@ -18,6 +18,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // whoami asks who a token's bearer is; the error is the API's.
@@ -87,8 +88,7 @@ func TestTokenRequests(t *testing.T) {
 			if lifetime != time.Hour || !strings.Contains(result.Stderr, "Warning: requested expiration") {
 				t.Errorf("%s, and kubectl says %q", lifetime, result.Stderr)
 			}
-			ctx, cancel := context.WithTimeout(t.Context(), deadline)
-			defer cancel()
+			ctx := stage.Within(t)
 			line, err := g.WaitAccessLog(ctx, func(l gate.Line) bool { return l.IssuedID == "JTI="+id })
 			if err != nil {
 				t.Fatal(err)
@@ -123,7 +123,7 @@ func TestSecretToken(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		eventually(t, "a token in the Secret", func(ctx context.Context) bool {
+		stage.Await(t, "a token in the Secret", func(ctx context.Context) bool {
 			secret, err := secrets.Get(ctx, name, metav1.GetOptions{})
 			if err != nil {
 				t.Fatal(err)
@@ -143,7 +143,7 @@ func TestSecretToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for mode, g := range shared.gates {
-		eventually(t, mode+": the token of the Secret that is gone is refused", func(ctx context.Context) bool {
+		stage.Await(t, mode+": the token of the Secret that is gone is refused", func(ctx context.Context) bool {
 			_, err := whoami(ctx, t, g, tokens["first"])
 			return apierrors.IsUnauthorized(err)
 		})

@@ -25,6 +25,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -54,7 +55,7 @@ func session(t *testing.T, k kubectl.Command, text string, args ...string) *kube
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Stop)
-	if err := s.WaitFor(within(t), text); err != nil {
+	if err := s.WaitFor(stage.Within(t), text); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -106,11 +107,11 @@ func drain(t *testing.T, mode string) {
 	if err := h.Terminate(); err != nil {
 		t.Fatal(err)
 	}
-	unready := await(t, "/readyz to say so", func(ctx context.Context) bool {
+	unready := stage.Await(t, "/readyz to say so", func(ctx context.Context) bool {
 		status, _, err := h.Admin(ctx, "/readyz")
 		return err == nil && status == http.StatusServiceUnavailable
 	})
-	closed := await(t, "new connections to be refused", func(ctx context.Context) bool { return dialRefused(ctx, h) })
+	closed := stage.Await(t, "new connections to be refused", func(ctx context.Context) bool { return dialRefused(ctx, h) })
 	t.Logf("not ready after %s, closed %s later", unready, closed)
 	if unready > time.Second {
 		t.Errorf("/readyz said yes for %s after SIGTERM", unready)
@@ -128,7 +129,7 @@ func drain(t *testing.T, mode string) {
 	}
 	select {
 	case <-h.Process.Done():
-	case <-within(t).Done():
+	case <-stage.Within(t).Done():
 		t.Fatal("the gate did not end")
 	}
 	if took := time.Since(began); h.Process.Err() != nil || took < drainTimeout || took > drainTimeout+drainGrace {
@@ -141,13 +142,13 @@ func drain(t *testing.T, mode string) {
 	h.config["listen"] = gate.Object{"address": address(h), "drainTimeout": "3s"}
 	h.start(t)
 	informed(t)
-	await(t, "the next gate", newCaller(t, "next", h.Access().WithToken(h.staticToken), true).admitted)
+	stage.Await(t, "the next gate", newCaller(t, "next", h.Access().WithToken(h.staticToken), true).admitted)
 }
 
 // streamsEnd checks that each stream ended, with the reason where its protocol has words for one.
 func streamsEnd(t *testing.T, h *house, execWebSocket, execSPDY, logs *kubectl.Session) {
 	t.Helper()
-	if err := execWebSocket.Wait(within(t)); err == nil || !strings.Contains(execWebSocket.Output(), drainReason) {
+	if err := execWebSocket.Wait(stage.Within(t)); err == nil || !strings.Contains(execWebSocket.Output(), drainReason) {
 		t.Errorf("exec over WebSocket ended with %v and said: %s", err, execWebSocket.Output())
 	}
 	// SPDY has no words for a reason, nor have logs: kubectl takes the end of the connection for the end of the stream,
@@ -155,7 +156,7 @@ func streamsEnd(t *testing.T, h *house, execWebSocket, execSPDY, logs *kubectl.S
 	for _, s := range []*kubectl.Session{execSPDY, logs} {
 		select {
 		case <-s.Done():
-		case <-within(t).Done():
+		case <-stage.Within(t).Done():
 			t.Errorf("kubectl did not end: %s", s.Output())
 		}
 	}
@@ -217,7 +218,7 @@ func watchEnds(t *testing.T, watching watch.Interface) {
 				t.Errorf("the last event is %+v", last)
 			}
 			return
-		case <-within(t).Done():
+		case <-stage.Within(t).Done():
 			t.Fatal("the watch did not end")
 		}
 	}
@@ -260,7 +261,7 @@ func startInformer(t *testing.T, client *kubernetes.Clientset) func(*testing.T) 
 				if got == made.Name {
 					return
 				}
-			case <-within(t).Done():
+			case <-stage.Within(t).Done():
 				t.Fatalf("the informer never saw %s", made.Name)
 			}
 		}
@@ -306,7 +307,7 @@ func slowRequest(t *testing.T, h *house) (finish func() int) {
 		select {
 		case got := <-status:
 			return got
-		case <-within(t).Done():
+		case <-stage.Within(t).Done():
 			return -1
 		}
 	}

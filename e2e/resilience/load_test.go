@@ -16,6 +16,7 @@ import (
 
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // pace is how often each client of a load asks: fast enough that any change meets a request, slow enough that the load
@@ -145,7 +146,7 @@ func (h *house) load(t *testing.T) *load {
 			l.work.Go(func() { l.run(ctx, c) })
 		}
 	}
-	await(t, "every client of the load to be answered", func(context.Context) bool {
+	stage.Await(t, "every client of the load to be answered", func(context.Context) bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return len(l.good) == 2*len(credentials)

@@ -6,14 +6,9 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/ostiary/ostiary/e2e/internal/binaries"
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
@@ -22,13 +17,10 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/minter"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
 	"github.com/ostiary/ostiary/e2e/internal/scenario"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
-	// deadline bounds every wait of a test: far more than any takes.
-	deadline = 60 * time.Second
-	// pollInterval is how often a state is asked for again.
-	pollInterval = 10 * time.Millisecond
 	// audience is whom the issuer's tokens are for, and keyID the key that signs them.
 	audience = "ostiary"
 	keyID    = "key-1"
@@ -53,58 +45,26 @@ var shared struct {
 	impersonator string
 }
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) { stage.Main(m, binaries.All(), set) }
 
-func run(m *testing.M) int {
-	status, err := runWith(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		return 1
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.issuer, err = s.Issuer(ctx, keyID); err != nil {
+		return err
 	}
-	return status
-}
-
-// runWith runs the tests with everything started, and stops it all.
-func runWith(ctx context.Context, m *testing.M) (status int, err error) {
-	kubelet.LogTo(io.Discard)
-	stop := func(what func() error) { err = errors.Join(err, what()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)...); err != nil {
-		return 1, err
+	if shared.plane, err = s.Plane(ctx, controlplane.Options{}); err != nil {
+		return err
 	}
-	if shared.issuer, err = startIssuer(ctx); err != nil {
-		return 1, err
-	}
-	defer stop(shared.issuer.Stop)
-	if shared.plane, err = controlplane.Start(ctx, controlplane.Options{Binaries: shared.paths, Progress: os.Stderr}); err != nil {
-		return 1, err
-	}
-	defer stop(shared.plane.Stop)
 	if shared.impersonator, err = shared.plane.Impersonator(ctx); err != nil {
-		return 1, err
+		return err
 	}
-	if shared.node, err = kubelet.Start(ctx, shared.plane, "node-1"); err != nil {
-		return 1, err
+	if shared.node, err = s.Node(ctx, shared.plane); err != nil {
+		return err
 	}
-	defer stop(shared.node.Stop)
 	if _, err = shared.node.RunPod(ctx, "default", podName, "sh", "-c", "echo running; exec sleep infinity"); err != nil {
-		return 1, err
+		return err
 	}
-	if err = scenario.Prepare(ctx, shared.plane, user); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
-}
-
-// startIssuer starts an issuer with one key.
-func startIssuer(ctx context.Context) (*minter.Minter, error) {
-	issuer, err := minter.Start(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := issuer.NewKey(keyID, "ES256"); err != nil {
-		return nil, errors.Join(err, issuer.Stop())
-	}
-	return issuer, nil
+	return scenario.Prepare(ctx, shared.plane, user)
 }
 
 // token is an honest one.
@@ -219,30 +179,4 @@ func authentication(t *testing.T, issuers ...*minter.Minter) []byte {
 		t.Fatal(err)
 	}
 	return content
-}
-
-// within bounds a wait.
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// await waits until a state is there, and returns how long that took.
-func await(t *testing.T, what string, is func(context.Context) bool) time.Duration {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	defer cancel()
-	began := time.Now()
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for !is(ctx) {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
-	return time.Since(began)
 }

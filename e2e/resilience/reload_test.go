@@ -17,7 +17,9 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/e2e/internal/gate"
+	"github.com/ostiary/ostiary/e2e/internal/minter"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -61,9 +63,9 @@ func TestReloadUnderLoad(t *testing.T) {
 				t.Fatal("a token that nobody wrote is not refused")
 			}
 			write(t, h.tokensFile, []byte(h.tokenLines(fresh+",fresh,uid-of-fresh\n")))
-			came := await(t, "the token to count", c.admitted)
+			came := stage.Await(t, "the token to count", c.admitted)
 			write(t, h.tokensFile, []byte(h.tokenLines()))
-			return came, await(t, "the token not to count any more", c.refused)
+			return came, stage.Await(t, "the token not to count any more", c.refused)
 		})
 	})
 	t.Run("G-11 a group rule comes and goes", func(t *testing.T) {
@@ -73,9 +75,9 @@ func TestReloadUnderLoad(t *testing.T) {
 			changed := gate.Object{"groupRules": []any{gate.Object{"name": "on-call", "match": gate.Object{"users": []any{user}}, "add": []any{"on-call"}}}}
 			maps.Copy(changed, h.config)
 			reconfigure(t, h, changed)
-			came := await(t, "the group", has)
+			came := stage.Await(t, "the group", has)
 			reconfigure(t, h, h.config)
-			return came, await(t, "the group to go", func(ctx context.Context) bool { return !has(ctx) })
+			return came, stage.Await(t, "the group to go", func(ctx context.Context) bool { return !has(ctx) })
 		})
 	})
 	t.Run("G-07 a CA comes, and the one before goes", func(t *testing.T) { rotateCA(t, h) })
@@ -89,7 +91,7 @@ func TestReloadUnderLoad(t *testing.T) {
 				if _, err := next.Write(h.Dir, "serving"); err != nil {
 					t.Fatal(err)
 				}
-				return await(t, "the new certificate", func(ctx context.Context) bool {
+				return stage.Await(t, "the new certificate", func(ctx context.Context) bool {
 					return serial(ctx, t, h).Cmp(next.Certificate.SerialNumber) == 0
 				})
 			}
@@ -97,17 +99,20 @@ func TestReloadUnderLoad(t *testing.T) {
 		})
 	})
 	t.Run("an issuer comes and goes", func(t *testing.T) {
-		second, err := startIssuer(t.Context())
+		second, err := minter.Start(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer func() { _ = second.Stop() }()
+		if _, err := second.NewKey(keyID, "ES256"); err != nil {
+			t.Fatal(err)
+		}
 		c := newCaller(t, "second issuer", h.Access().WithToken(token(t, second, "joe")), true)
 		timely(t, "issuer", func() (time.Duration, time.Duration) {
 			write(t, h.authenticationConfig, authentication(t, shared.issuer, second))
-			came := await(t, "the second issuer's token to count", c.admitted)
+			came := stage.Await(t, "the second issuer's token to count", c.admitted)
 			write(t, h.authenticationConfig, authentication(t, shared.issuer))
-			return came, await(t, "the second issuer's token not to count any more", c.refused)
+			return came, stage.Await(t, "the second issuer's token not to count any more", c.refused)
 		})
 	})
 	t.Run("refused", func(t *testing.T) { refusedChanges(t, h) })
@@ -152,17 +157,17 @@ func rotateCA(t *testing.T, h *house) {
 		ofFirst := newCaller(t, "first", h.Access().WithCertificate(h.certificate(t, first)), true)
 		ofSecond := newCaller(t, "second", h.Access().WithCertificate(h.certificate(t, second)), true)
 		write(t, h.changingFile, first.PEM())
-		await(t, "the first CA", ofFirst.admitted)
+		stage.Await(t, "the first CA", ofFirst.admitted)
 		if !ofSecond.refused(t.Context()) {
 			t.Error("a certificate of no CA is not refused")
 		}
 		write(t, h.changingFile, append(first.PEM(), second.PEM()...))
-		came := await(t, "the second CA", ofSecond.admitted)
+		came := stage.Await(t, "the second CA", ofSecond.admitted)
 		if !ofFirst.admitted(t.Context()) {
 			t.Error("with both CAs in force, the first does not count")
 		}
 		write(t, h.changingFile, second.PEM())
-		gone := await(t, "the first CA to go", ofFirst.refused)
+		gone := stage.Await(t, "the first CA to go", ofFirst.refused)
 		if !ofSecond.admitted(t.Context()) {
 			t.Error("the second CA does not count without the first")
 		}
@@ -227,8 +232,8 @@ func refusedChanges(t *testing.T, h *house) {
 			began, before := time.Now(), h.failedReloads(t.Context(), t)
 			shown := serial(t.Context(), t, h)
 			write(t, tt.file, []byte(tt.content))
-			await(t, "the metric to count", func(ctx context.Context) bool { return h.failedReloads(ctx, t) > before })
-			if _, err := h.WaitLog(within(t), func(line gate.Object) bool {
+			stage.Await(t, "the metric to count", func(ctx context.Context) bool { return h.failedReloads(ctx, t) > before })
+			if _, err := h.WaitLog(stage.Within(t), func(line gate.Object) bool {
 				cause, _ := line["cause"].(string)
 				written, _ := line["time"].(string)
 				at, err := time.Parse(time.RFC3339Nano, written)
@@ -255,7 +260,7 @@ func refusedChanges(t *testing.T, h *house) {
 		if err := os.Rename(h.tokensFile, away); err != nil {
 			t.Fatal(err)
 		}
-		await(t, "the metric to count", func(ctx context.Context) bool { return h.failedReloads(ctx, t) > before })
+		stage.Await(t, "the metric to count", func(ctx context.Context) bool { return h.failedReloads(ctx, t) > before })
 		if err := os.Rename(away, h.tokensFile); err != nil {
 			t.Fatal(err)
 		}
@@ -263,7 +268,7 @@ func refusedChanges(t *testing.T, h *house) {
 	t.Run("twin a good change after all that", func(t *testing.T) {
 		fresh := rand.Text() + rand.Text()
 		write(t, h.tokensFile, []byte(h.tokenLines(fresh+",fresh,uid-of-fresh\n")))
-		await(t, "the token to count", newCaller(t, "fresh", h.Access().WithToken(fresh), true).admitted)
+		stage.Await(t, "the token to count", newCaller(t, "fresh", h.Access().WithToken(fresh), true).admitted)
 	})
 }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -198,7 +199,7 @@ func TestRevokePerson(t *testing.T) {
 	for name, one := range sessions {
 		select {
 		case <-one.Done():
-		case <-within(t).Done():
+		case <-stage.Within(t).Done():
 			t.Fatalf("%s did not end", name)
 		}
 		took := time.Since(returned)
@@ -212,7 +213,7 @@ func TestRevokePerson(t *testing.T) {
 	}
 	select {
 	case <-spdy.Done():
-	case <-within(t).Done():
+	case <-stage.Within(t).Done():
 		t.Fatal("exec over SPDY did not end")
 	}
 	ended := false

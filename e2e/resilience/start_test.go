@@ -19,13 +19,14 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
 	"github.com/ostiary/ostiary/e2e/internal/process"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // TestKilledGate kills a gate under load: the next one works at once, and the log is whole lines.
 func TestKilledGate(t *testing.T) {
 	h := open(t, requestHeader)
 	l := h.load(t)
-	await(t, "some hundred answers", func(context.Context) bool { return l.answered() > 300 })
+	stage.Await(t, "some hundred answers", func(context.Context) bool { return l.answered() > 300 })
 	if err := h.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -209,7 +210,7 @@ func (h *house) run(t *testing.T, config []byte) *process.Process {
 	}
 	select {
 	case <-p.Done():
-	case <-within(t).Done():
+	case <-stage.Within(t).Done():
 		_ = p.Kill()
 		t.Fatalf("the program did not end:\n%s", p.LogTail())
 	}

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -85,9 +87,9 @@ func TestUpstreamLoss(t *testing.T) {
 	thaw()
 	t.Run("thawed", func(t *testing.T) {
 		each(t, func(t *testing.T, h *house) {
-			await(t, "/readyz to say yes", h.ready)
-			await(t, "requests to be answered", newCaller(t, "after", h.Access().WithToken(h.staticToken), false).admitted)
-			await(t, "the goroutines to end", func(ctx context.Context) bool {
+			stage.Await(t, "/readyz to say yes", h.ready)
+			stage.Await(t, "requests to be answered", newCaller(t, "after", h.Access().WithToken(h.staticToken), false).admitted)
+			stage.Await(t, "the goroutines to end", func(ctx context.Context) bool {
 				return h.metric(ctx, t, "go_goroutines") <= before[h]+spareGoroutines
 			})
 		})
@@ -111,17 +113,17 @@ func TestUpstreamLoss(t *testing.T) {
 		each(t, func(t *testing.T, h *house) {
 			askKilled(t, h)
 			watches[h]()
-			await(t, "the streams to end", func(ctx context.Context) bool { return h.metric(ctx, t, `ostiary_streams{cluster="prod"}`) == 0 })
+			stage.Await(t, "the streams to end", func(ctx context.Context) bool { return h.metric(ctx, t, `ostiary_streams{cluster="prod"}`) == 0 })
 		})
 	})
-	if err := shared.plane.RestartAPIServer(within(t)); err != nil {
+	if err := shared.plane.RestartAPIServer(stage.Within(t)); err != nil {
 		t.Fatal(err)
 	}
 	t.Run("restarted", func(t *testing.T) {
 		each(t, func(t *testing.T, h *house) {
-			took := await(t, "requests to be answered", newCaller(t, "after", h.Access().WithToken(h.staticToken), true).admitted)
+			took := stage.Await(t, "requests to be answered", newCaller(t, "after", h.Access().WithToken(h.staticToken), true).admitted)
 			t.Logf("answered %s after the API server was ready", took.Round(time.Millisecond))
-			await(t, "/readyz to say yes", h.ready)
+			stage.Await(t, "/readyz to say yes", h.ready)
 			if _, err := h.clientset(t).CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{}); err != nil {
 				t.Error(err)
 			}
@@ -150,8 +152,8 @@ func askFrozen(t *testing.T, h *house) {
 		})
 	}
 	all.Wait()
-	await(t, "the streams to end", func(ctx context.Context) bool { return h.metric(ctx, t, `ostiary_streams{cluster="prod"}`) == 0 })
-	took := await(t, "/readyz to say no", func(ctx context.Context) bool { return !h.ready(ctx) })
+	stage.Await(t, "the streams to end", func(ctx context.Context) bool { return h.metric(ctx, t, `ostiary_streams{cluster="prod"}`) == 0 })
+	took := stage.Await(t, "/readyz to say no", func(ctx context.Context) bool { return !h.ready(ctx) })
 	t.Logf("/readyz said no %s after the requests", took.Round(time.Millisecond))
 	// Who has no credential is told so all the same.
 	if !newCaller(t, "nobody", h.Access(), true).refused(t.Context()) {
@@ -179,5 +181,5 @@ func askKilled(t *testing.T, h *house) {
 	if !newCaller(t, "nobody", h.Access(), true).refused(t.Context()) {
 		t.Error("a caller without a credential is not refused")
 	}
-	await(t, "/readyz to say no", func(ctx context.Context) bool { return !h.ready(ctx) })
+	stage.Await(t, "/readyz to say no", func(ctx context.Context) bool { return !h.ready(ctx) })
 }

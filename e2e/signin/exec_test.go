@@ -2,7 +2,6 @@ package signin_test
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -20,7 +19,6 @@ import (
 // else's goes on.
 func TestBackchannelLogoutCutsExec(t *testing.T) {
 	const podName = "target"
-	kubelet.LogTo(io.Discard)
 	node, err := kubelet.Start(t.Context(), shared.plane, "node-1")
 	if err != nil {
 		t.Fatal(err)

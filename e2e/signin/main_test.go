@@ -13,13 +13,10 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
-	"errors"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
 	"net/url"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -36,6 +33,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/oidcprovider"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
@@ -46,8 +44,8 @@ const (
 	password    = "correct horse battery staple"
 	guard       = "guard"
 	accountName = "ostiary-account"
-	// deadline bounds every wait; far more than any takes.
-	deadline = 60 * time.Second
+	// deadline bounds every wait.
+	deadline = stage.Deadline
 	// retryAfter is what the gate says with 503.
 	retryAfter = time.Second
 )
@@ -60,35 +58,20 @@ var shared struct {
 	account  string // the gate's kubeconfig
 }
 
-func TestMain(m *testing.M) {
-	status, err := runAll(m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { stage.Main(m, binaries.All(), set) }
 
-func runAll(m *testing.M) (status int, err error) {
-	ctx := context.Background()
-	stop := func(stop func() error) { err = errors.Join(err, stop()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)...); err != nil {
-		return 1, err
-	}
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
 	if shared.provider, err = oidcprovider.Start(ctx, oidcprovider.Options{SessionIDs: true, Users: []oidcprovider.User{
 		{Name: jane, Password: password, Groups: []string{"platform"}}, {Name: joe, Password: password}, {Name: mover, Password: password, Groups: []string{"one"}},
 	}}); err != nil {
-		return 1, err
+		return err
 	}
-	defer stop(shared.provider.Stop)
-	if shared.plane, err = controlplane.Start(ctx, controlplane.Options{Binaries: shared.paths, Progress: os.Stderr}); err != nil {
-		return 1, err
+	s.AtEnd(shared.provider.Stop)
+	if shared.plane, err = s.Plane(ctx, controlplane.Options{}); err != nil {
+		return err
 	}
-	defer stop(shared.plane.Stop)
-	if err := prepare(ctx); err != nil {
-		return 1, err
-	}
-	return m.Run(), nil
+	return prepare(ctx)
 }
 
 // prepare makes the gate's account, and who may revoke and issue.

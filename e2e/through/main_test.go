@@ -4,8 +4,6 @@ package through_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,6 +12,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/kubelet"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // shared is what all tests of this package use; TestMain makes it.
@@ -27,77 +26,57 @@ var shared struct {
 // staticToken lets jane in. It is strong, so that it could be hashed.
 const staticToken = "4f2a9c1be07d35684f6d0e9a7bc3518240ddba96c7e31f58"
 
-func TestMain(m *testing.M) {
-	status, err := run(m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { stage.Main(m, binaries.All(), set) }
 
-func run(m *testing.M) (status int, err error) {
-	ctx := context.Background()
-	stop := func(stop func() error) { err = errors.Join(err, stop()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, append(binaries.ControlPlane(), binaries.Ostiary, binaries.KubectlOstiary)...); err != nil {
-		return 1, err
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.plane, err = s.Plane(ctx, controlplane.Options{}); err != nil {
+		return err
 	}
-	if shared.plane, err = controlplane.Start(ctx, controlplane.Options{Binaries: shared.paths, Progress: os.Stderr}); err != nil {
-		return 1, err
+	if shared.node, err = s.Node(ctx, shared.plane); err != nil {
+		return err
 	}
-	defer stop(shared.plane.Stop)
-	if shared.node, err = kubelet.Start(ctx, shared.plane, "node-1"); err != nil {
-		return 1, err
-	}
-	defer stop(shared.node.Stop)
-	dir, err := os.MkdirTemp("", "ostiary-through-")
-	if err != nil {
-		return 1, err
-	}
-	defer stop(func() error { return os.RemoveAll(dir) })
-	if shared.gates, err = startGates(ctx, dir); err != nil {
-		return 1, err
-	}
-	for _, g := range shared.gates {
-		defer stop(g.Stop)
-	}
-	return m.Run(), nil
+	return startGates(ctx, s)
 }
 
 // startGates starts a gate in each identity mode, which serves the same control plane under two names.
-func startGates(ctx context.Context, dir string) (map[string]*gate.Gate, error) {
+func startGates(ctx context.Context, s *stage.Stage) error {
+	dir, err := s.Folder()
+	if err != nil {
+		return err
+	}
 	frontProxy, err := gate.RequestHeader(shared.plane, "prod")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	second, err := gate.RequestHeader(shared.plane, "stage")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	kubeconfig, err := shared.plane.Impersonator(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	tokens := filepath.Join(dir, "tokens.csv")
 	if err := os.WriteFile(tokens, []byte(staticToken+`,jane,uid-of-jane,"platform,developers"`+"\n"), 0o600); err != nil {
-		return nil, err
+		return err
 	}
-	gates := make(map[string]*gate.Gate)
+	shared.gates = make(map[string]*gate.Gate)
 	for mode, clusters := range map[string][]any{
 		"requestHeader": {frontProxy, second},
 		"impersonation": {gate.Impersonation(shared.plane, "prod", kubeconfig), gate.Impersonation(shared.plane, "stage", kubeconfig)},
 	} {
-		gates[mode], err = gate.Start(ctx, gate.Options{Ostiary: shared.paths[binaries.Ostiary], Config: gate.Object{
+		shared.gates[mode], err = s.Gate(ctx, gate.Object{
 			"clusters": clusters,
 			"authentication": gate.Object{
 				"clientCertificate": gate.Object{"caFiles": []string{shared.plane.ClientCAFile()}},
 				"staticToken":       gate.Object{"file": tokens, "allowClearText": true},
 			},
 			"groupRules": []any{gate.Object{"name": "stage-only", "match": gate.Object{"clusters": []string{"stage"}, "users": []string{"jane"}}, "add": []string{"stagers"}}},
-		}})
+		})
 		if err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return gates, nil
+	return nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
 	"github.com/ostiary/ostiary/e2e/internal/process"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // reviewOf is what an API server sends.
@@ -63,7 +64,7 @@ func TestOnlyTheAPIServersMayAsk(t *testing.T) {
 		{"the caller's", c.pair, http.StatusOK},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			status, answer, err := review(within(t), t, tt.certificate, body)
+			status, answer, err := review(stage.Within(t), t, tt.certificate, body)
 			if status != tt.status || (err == nil) != (tt.status != 0) {
 				t.Errorf("%d %s %v", status, answer, err)
 			}
@@ -90,7 +91,7 @@ func TestNothingButTheCertificateChooses(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var got authenticationv1.TokenReview
-			status, answer, err := review(within(t), t, other.pair, reviewOf(v1beta1, token), change)
+			status, answer, err := review(stage.Within(t), t, other.pair, reviewOf(v1beta1, token), change)
 			if err != nil || status != http.StatusOK || json.Unmarshal([]byte(answer), &got) != nil {
 				t.Fatalf("%d %s %v", status, answer, err)
 			}
@@ -99,7 +100,7 @@ func TestNothingButTheCertificateChooses(t *testing.T) {
 			}
 		})
 	}
-	if _, answer, err := review(within(t), t, shared.callers[v1].pair, reviewOf(v1, token)); err != nil || !strings.Contains(answer, onCall) {
+	if _, answer, err := review(stage.Within(t), t, shared.callers[v1].pair, reviewOf(v1, token)); err != nil || !strings.Contains(answer, onCall) {
 		t.Errorf("the twin: %s %v", answer, err)
 	}
 }
@@ -114,7 +115,7 @@ func TestRefusalsLookAlike(t *testing.T) {
 		"for too long":  mint(t, map[string]any{"exp": time.Now().Add(24 * time.Hour).Unix()}),
 		"very long":     strings.Repeat("x", 100<<10),
 	} {
-		status, answer, err := review(within(t), t, shared.callers[v1].pair, reviewOf(v1, token))
+		status, answer, err := review(stage.Within(t), t, shared.callers[v1].pair, reviewOf(v1, token))
 		if want == "" {
 			want = answer
 		}
@@ -147,7 +148,7 @@ func TestTechnicalFailuresAreErrors(t *testing.T) {
 	reviews["callers"] = []any{asking, reviews["callers"].([]any)[1]}
 	changed["authentication"], changed["tokenReview"] = authentication, reviews
 	reconfigure(t, changed)
-	await(t, "an error", func(ctx context.Context) bool {
+	stage.Await(t, "an error", func(ctx context.Context) bool {
 		status, answer, err := review(ctx, t, shared.callers[v1].pair, reviewOf(v1, "nobody's"))
 		return err == nil && status == http.StatusOK && strings.Contains(answer, `"error":"the token could not be judged; try again"`)
 	})
@@ -157,7 +158,7 @@ func TestTechnicalFailuresAreErrors(t *testing.T) {
 	if status, body := ask(t, shared.callers[v1], mint(t, nil)); status != http.StatusOK {
 		t.Errorf("who is known without the webhook is refused: %d %s", status, body)
 	}
-	if _, err := shared.gate.WaitAccessLog(within(t), func(l gate.Line) bool {
+	if _, err := shared.gate.WaitAccessLog(stage.Within(t), func(l gate.Line) bool {
 		return l.Kind == "token_review" && l.Verdict == "deny" && l.Reason == "failed" && strings.Contains(l.Cause, "webhook")
 	}); err != nil {
 		t.Error(err)

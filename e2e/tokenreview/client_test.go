@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // client is a client of an API server that keeps its connections.
@@ -43,7 +44,7 @@ func (c *client) get(ctx context.Context, token string) (status int, body string
 // ask asks an API server once.
 func ask(t *testing.T, c *caller, token string) (status int, body string) {
 	t.Helper()
-	status, body, err := newClient(t, c).get(within(t), token)
+	status, body, err := newClient(t, c).get(stage.Within(t), token)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -117,7 +118,7 @@ func startLoad(t *testing.T) *load {
 			l.work.Go(func() { l.run(ctx, t, client) })
 		}
 	}
-	await(t, "the load to be answered", func(context.Context) bool {
+	stage.Await(t, "the load to be answered", func(context.Context) bool {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		return l.good >= 2*clients
@@ -173,7 +174,7 @@ func (l *load) more(t *testing.T, n int) {
 		return l.good
 	}
 	until := count() + n
-	await(t, "more to be let in", func(context.Context) bool { return count() >= until })
+	stage.Await(t, "more to be let in", func(context.Context) bool { return count() >= until })
 }
 
 func (l *load) stop() {

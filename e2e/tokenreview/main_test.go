@@ -17,7 +17,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	rbacv1 "k8s.io/api/rbac/v1"
 
@@ -27,13 +26,10 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/minter"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
 	"github.com/ostiary/ostiary/e2e/internal/process"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 const (
-	// deadline bounds every wait of a test: far more than any takes.
-	deadline = 60 * time.Second
-	// pollInterval is how often a state is asked for again.
-	pollInterval = 10 * time.Millisecond
 	// clientID is whom the issuer's tokens are for, and keyID the key that signs them.
 	clientID = "kubernetes"
 	keyID    = "key-1"
@@ -76,46 +72,32 @@ var shared struct {
 }
 
 func TestMain(m *testing.M) {
-	status, err := run(context.Background(), m)
-	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
-		status = 1
-	}
-	os.Exit(status)
+	stage.Main(m, []binaries.Program{binaries.Etcd, binaries.KubeAPIServer, binaries.Kubectl, binaries.Ostiary, binaries.KubectlOstiary}, set)
 }
 
-// run runs the tests with everything started, and stops it all.
-func run(ctx context.Context, m *testing.M) (status int, err error) {
-	stop := func(what func() error) { err = errors.Join(err, what()) }
-	if shared.paths, err = binaries.FromEnvironment(os.Stderr).Build(ctx, binaries.Etcd, binaries.KubeAPIServer, binaries.Kubectl, binaries.Ostiary, binaries.KubectlOstiary); err != nil {
-		return 1, err
+func set(ctx context.Context, s *stage.Stage) (err error) {
+	shared.paths = s.Paths
+	if shared.dir, err = s.Folder(); err != nil {
+		return err
 	}
-	if shared.dir, err = os.MkdirTemp("", "ostiary-tokenreview-"); err != nil {
-		return 1, err
-	}
-	defer stop(func() error { return os.RemoveAll(shared.dir) })
-	if shared.issuer, err = minter.Start(ctx); err != nil {
-		return 1, err
-	}
-	defer stop(shared.issuer.Stop)
-	if _, err := shared.issuer.NewKey(keyID, "ES256"); err != nil {
-		return 1, err
+	if shared.issuer, err = s.Issuer(ctx, keyID); err != nil {
+		return err
 	}
 	if err := prepare(); err != nil {
-		return 1, err
+		return err
 	}
-	defer stop(stopCallers)
+	s.AtEnd(stopCallers)
 	if err := startCallers(ctx); err != nil {
-		return 1, err
+		return err
 	}
 	if err := configure(); err != nil {
-		return 1, err
+		return err
 	}
 	if err := startGate(ctx); err != nil {
-		return 1, err
+		return err
 	}
-	defer stop(func() error { return shared.gate.Stop() })
-	return m.Run(), nil
+	s.AtEnd(func() error { return shared.gate.Stop() }) // the last one: tests start others
+	return nil
 }
 
 // prepare makes what both sides must know before either starts: Ostiary's address and the certificates.
@@ -290,27 +272,4 @@ func mint(t *testing.T, claims map[string]any) string {
 		t.Fatal(err)
 	}
 	return token
-}
-
-// within bounds a wait.
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	t.Cleanup(cancel)
-	return ctx
-}
-
-// await waits until a state is there.
-func await(t *testing.T, what string, is func(context.Context) bool) {
-	t.Helper()
-	ctx := within(t)
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for !is(ctx) {
-		select {
-		case <-ticker.C:
-		case <-ctx.Done():
-			t.Fatalf("waited in vain for %s", what)
-		}
-	}
 }

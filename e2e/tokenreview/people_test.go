@@ -15,6 +15,7 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // as is kubectl straight at a caller's API server, with a token.
@@ -68,7 +69,7 @@ func TestPeopleComeIn(t *testing.T) {
 			if may := result.ExitCode == 0; may != slices.Contains(tt.want.Groups, onCall) {
 				t.Errorf("%s", result)
 			}
-			line, err := shared.gate.WaitAccessLog(within(t), func(l gate.Line) bool {
+			line, err := shared.gate.WaitAccessLog(stage.Within(t), func(l gate.Line) bool {
 				return l.Kind == "token_review" && l.Cluster == tt.version && l.User == tt.want.Username
 			})
 			if err != nil {
@@ -105,7 +106,7 @@ func TestBadTokensAreRefused(t *testing.T) {
 					t.Errorf("%s: %d %s", version, status, body)
 				}
 			}
-			if _, err := shared.gate.WaitAccessLog(within(t), mechanismOf(tt.reason)); err != nil {
+			if _, err := shared.gate.WaitAccessLog(stage.Within(t), mechanismOf(tt.reason)); err != nil {
 				t.Error(err)
 			}
 		})

@@ -11,6 +11,7 @@ import (
 
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // TestRestartUnderLoad: nobody is let in while Ostiary is gone, and everybody at once when it is back: what failed was
@@ -39,11 +40,11 @@ func TestRestartUnderLoad(t *testing.T) {
 			began := time.Now()
 			clients := map[string]*client{v1: newClient(t, shared.callers[v1]), v1beta1: newClient(t, shared.callers[v1beta1])}
 			for version, c := range shared.callers {
-				await(t, version+" to let people in again", func(ctx context.Context) bool {
+				stage.Await(t, version+" to let people in again", func(ctx context.Context) bool {
 					status, _, err := clients[version].get(ctx, waiting)
 					return err == nil && status == http.StatusOK
 				})
-				await(t, version+" to let others in again", c.admits(t, clients[version]))
+				stage.Await(t, version+" to let others in again", c.admits(t, clients[version]))
 			}
 			t.Logf("let in again %s after Ostiary was ready; %d were refused meanwhile", time.Since(began).Round(time.Millisecond), l.forget())
 			l.more(t, 200) //nolint:mnd // enough to see that it stays so
@@ -62,7 +63,7 @@ func TestReloadUnderLoad(t *testing.T) {
 		changed := maps.Clone(shared.config)
 		changed["groupRules"] = []any{gate.Object{"name": group, "match": gate.Object{"clusters": []any{v1beta1}}, "add": []any{group}}}
 		reconfigure(t, changed)
-		await(t, "the change to count", func(ctx context.Context) bool {
+		stage.Await(t, "the change to count", func(ctx context.Context) bool {
 			who, err := shared.callers[v1beta1].as(t, mint(t, nil)).WhoAmI(ctx)
 			return err == nil && slices.Contains(who.Groups, group)
 		})
@@ -114,17 +115,17 @@ func TestCallersCAIsRotated(t *testing.T) {
 
 	// The next CA comes: certificates of both are the caller's.
 	write(c.authority, next)
-	await(t, "the next CA to count", answers(fresh, http.StatusOK))
+	stage.Await(t, "the next CA to count", answers(fresh, http.StatusOK))
 	if !admits(t.Context()) {
 		t.Error("the API server is refused while its CA is still there")
 	}
 	// The old one goes: the API server, whose connection is open, is nobody any more.
 	write(next)
-	await(t, "the old CA not to count", func(ctx context.Context) bool { return !admits(ctx) })
+	stage.Await(t, "the old CA not to count", func(ctx context.Context) bool { return !admits(ctx) })
 	if !answers(fresh, http.StatusOK)(t.Context()) || !answers(c.pair, http.StatusForbidden)(t.Context()) {
 		t.Error("the next CA does not count, or the old one does")
 	}
-	if _, err := shared.gate.WaitAccessLog(within(t), func(l gate.Line) bool {
+	if _, err := shared.gate.WaitAccessLog(stage.Within(t), func(l gate.Line) bool {
 		return l.Kind == "token_review" && l.Verdict == "deny" && l.Reason == "unknown_caller" && l.Status == http.StatusForbidden
 	}); err != nil {
 		t.Error(err)
@@ -134,5 +135,5 @@ func TestCallersCAIsRotated(t *testing.T) {
 	}
 	// And it comes back.
 	write(c.authority)
-	await(t, "the old CA to count again", admits)
+	stage.Await(t, "the old CA to count again", admits)
 }

@@ -15,13 +15,14 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/gate"
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // TestRevokedIsNobody: whom the ledger shuts out is nobody to the API servers that ask, for tokens that they have not seen at once,
 // and until it is lifted (G-02, G-22).
 func TestRevokedIsNobody(t *testing.T) {
 	const guard, account = "guard", "ostiary-account"
-	c, ctx := shared.callers[v1], within(t)
+	c, ctx := shared.callers[v1], stage.Within(t)
 	for name, rule := range map[string]rbacv1.PolicyRule{
 		guard:   {APIGroups: []string{"ostiary.dev"}, Resources: []string{"*"}, Verbs: []string{"*"}},
 		account: {APIGroups: []string{"authorization.k8s.io"}, Resources: []string{"subjectaccessreviews"}, Verbs: []string{"create"}},
@@ -113,7 +114,7 @@ func TestRevokedIsNobody(t *testing.T) {
 	if !comesIn(john) {
 		t.Error("somebody else is refused")
 	}
-	if _, err := g.WaitAccessLog(within(t), func(l gate.Line) bool { return l.Kind == "token_review" && l.Reason == "revoked" }); err != nil {
+	if _, err := g.WaitAccessLog(stage.Within(t), func(l gate.Line) bool { return l.Kind == "token_review" && l.Reason == "revoked" }); err != nil {
 		t.Errorf("not in the access log: %v", err)
 	}
 	ostiary("lift", name, "--reason=back")

@@ -79,7 +79,7 @@ func checkMechanisms(w io.Writer) configCheck {
 
 // silenceKubernetes has Kubernetes' libraries not tell of the work that ends with a check. klog has one logger per process, which
 // may not be set while work of an earlier check ends.
-var silenceKubernetes = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) })
+var silenceKubernetes = sync.OnceFunc(func() { klog.SetSlogLogger(slog.New(slog.DiscardHandler)) }) //nolint:gochecknoglobals // as klog's logger is
 
 func (p program) run(ctx context.Context, streams IO, args []string) int {
 	root := p.root(streams) //nolint:contextcheck // commands take the context that ExecuteContext hands to them

@@ -61,6 +61,8 @@ type Config struct {
 	Front Front
 	// Recorder is told of tokens that were issued through the gate. May be nil.
 	Recorder Recorder
+	// Brake holds up strangers who are not let in. May be nil.
+	Brake *Brake
 }
 
 // Local is the gate's own API.
@@ -89,6 +91,7 @@ type Gate struct {
 	local     Local
 	front     Front
 	recorder  Recorder
+	brake     *Brake
 	logger    *slog.Logger
 	requests  request.RequestInfoResolver
 	responder *responder
@@ -102,7 +105,7 @@ func New(config Config) (*Gate, error) {
 		return nil, errors.New("gateway: sink and logger are required")
 	}
 	g := &Gate{
-		sink: config.Sink, local: config.Local, front: config.Front, recorder: config.Recorder, logger: config.Logger, responder: newResponder(),
+		sink: config.Sink, local: config.Local, front: config.Front, recorder: config.Recorder, brake: config.Brake, logger: config.Logger, responder: newResponder(),
 		requests: &request.RequestInfoFactory{
 			APIPrefixes:          sets.NewString("api", "apis"),
 			GrouplessAPIPrefixes: sets.NewString("api"),
@@ -157,6 +160,9 @@ func (g *Gate) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	x.asked.Header = nil // what is judged again later has no token
 	w.warnings = x.decision.Warnings
 	if !x.decision.Admitted() {
+		if x.decision.Reason != authn.ReasonUnavailable {
+			g.brake.hold(r.Context(), x.peer.Source)
+		}
 		public := shutOut(x.decision.Reason)
 		if locked, ok := errors.AsType[*authn.LockedError](x.decision.Cause); ok {
 			public = heldBack(locked, x.source)

@@ -60,7 +60,7 @@ func (j *journal) Record(e *accesslog.Event) {
 // await returns the first event that matches.
 func (j *journal) await(t *testing.T, matches func(accesslog.Event) bool) accesslog.Event {
 	t.Helper()
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(2 * time.Minute)
 	for {
 		j.mu.Lock()
 		for _, e := range j.events {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 )
 
 // hanging is a store of which one member of two answers nobody.
@@ -157,7 +158,7 @@ func TestActsAskNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.silent.Store(false)
-	eventually(t, "the entry is there", func() bool {
+	ledgertest.Eventually(t, "the entry is there", func() bool {
 		_, err := l.EntryOf(t.Context(), certificate("7").ID)
 		return err == nil
 	})

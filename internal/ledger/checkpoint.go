@@ -91,8 +91,11 @@ var errPutBack = errors.New("ledger: the store was put back to an earlier state"
 
 func unsoundf(format string, args ...any) error { return unsound(fmt.Errorf(format, args...)) }
 
-// behind returns an error if a head that was read after known was in force is older than that.
+// behind returns an error if a head that was read after known was in force is older than that, or of another history.
 func (h head) behind(known *Mark) error {
+	if known != nil && h.Epoch == known.Epoch && h.Index == known.Index && h.mark() != *known {
+		return fmt.Errorf("ledger: %w while this process ran (its act %d is another than before)", ErrRolledBack, h.Index)
+	}
 	if known != nil && (h.Epoch < known.Epoch || h.Epoch == known.Epoch && h.Index < known.Index) {
 		return fmt.Errorf("ledger: %w while this process ran (it has %d acts, and had %d)", ErrRolledBack, h.Index, known.Index)
 	}

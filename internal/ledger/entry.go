@@ -120,8 +120,18 @@ const entryHead = 8 + len(digest{})
 // forgotten stands in place of the index of an entry that is about to be deleted: a deletion does not say of what.
 const forgotten = ^uint64(0)
 
-// known is what the mirror keeps of an entry.
+// known is what the mirror keeps of an entry: what its value begins with, and in the bits above that the bucket of its key, since a
+// digest does not tell where its entry stands.
 type known uint64
+
+// bucketShift is where the bucket stands. An index takes 55 bits at the most: a thousand acts a second for a million years.
+const bucketShift = 56
+
+// in returns k with its bucket.
+func (k known) in(bucket uint8) known { return k&(1<<bucketShift-1) | known(bucket)<<bucketShift }
+
+// bucket is that of the entry's key.
+func (k known) bucket() uint8 { return uint8(k >> bucketShift) }
 
 func knownOf(index uint64, issued bool) known {
 	if issued {
@@ -131,7 +141,7 @@ func knownOf(index uint64, issued bool) known {
 }
 
 // index is the entry's.
-func (k known) index() uint64 { return uint64(k >> 1) }
+func (k known) index() uint64 { return uint64(k.in(0) >> 1) }
 
 // issued reports whether the ledger saw the issue, so that the credential cannot be older than its entry.
 func (k known) issued() bool { return k&1 == 1 }
@@ -153,7 +163,11 @@ func decodeHead(key string, value []byte) (id digest, k known, err error) {
 	if len(value) < entryHead {
 		return id, 0, fmt.Errorf("ledger: record %s is too short", key)
 	}
-	return digest(value[8:entryHead]), known(binary.BigEndian.Uint64(value)), nil
+	k = known(binary.BigEndian.Uint64(value))
+	if uint64(k) != forgotten && k.bucket() != 0 {
+		return id, 0, fmt.Errorf("ledger: record %s has an index that no ledger can have", key)
+	}
+	return digest(value[8:entryHead]), k, nil
 }
 
 // decodeEntry reads all of an entry. One that was forgotten is nil.

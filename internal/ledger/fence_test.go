@@ -3,12 +3,14 @@ package ledger_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 )
 
 // late is a store that writes entries late, and is not heard of any more from when it was asked to.
@@ -67,7 +69,32 @@ func TestStoreLosesWhatItHad(t *testing.T) {
 		t.Fatal(err)
 	}
 	store.other.Store(old)
-	eventually(t, "nobody is let in", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
+	ledgertest.Eventually(t, "nobody is let in", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
+}
+
+// TestStoreOfAnotherHistory: a store that had as many acts, and others, is no later state.
+func TestStoreOfAnotherHistory(t *testing.T) {
+	t.Parallel()
+	fill := func(inner ledger.Store, before, after int) {
+		for i := range before {
+			ledgertest.Put(t, inner, fmt.Sprint("use/before", i), "{}")
+		}
+		revoke(t, run(t, inner), ledger.Target{Kind: ledger.User, Name: "somebody"})
+		for i := range after {
+			ledgertest.Put(t, inner, fmt.Sprint("use/after", i), "{}")
+		}
+	}
+	inner, other := openStore(t), openStore(t)
+	fill(inner, 0, 10)
+	fill(other, 5, 0) // its act is later than the one that is known, and earlier than what is in force
+	store := &swapped{Store: inner}
+	l := run(t, store)
+	cred := certificate("1")
+	if err := l.Judge(request(), cred); err != nil { // the twin
+		t.Fatal(err)
+	}
+	store.other.Store(other)
+	ledgertest.Eventually(t, "nobody is let in", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
 }
 
 // deaf is a store whose watch stands and brings nothing, until it is begun anew.
@@ -98,7 +125,7 @@ func TestWatchThatStands(t *testing.T) {
 		t.Fatal(err)
 	}
 	revoke(t, other, ledger.Target{Kind: ledger.User, Name: "alice"})
-	eventually(t, "the revocation is in force", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrRevoked) })
+	ledgertest.Eventually(t, "the revocation is in force", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrRevoked) })
 }
 
 // TestStreamsThatEndSlowly: a replica that needs long to cut its streams hears of changes as before, and says that it is done.
@@ -121,7 +148,7 @@ func TestStreamsThatEndSlowly(t *testing.T) {
 		t.Fatal(err)
 	}
 	slow.Store(false)
-	eventually(t, "it is done", func() bool { return errors.Is(l.Judge(request(), certificate("1")), ledger.ErrRevoked) })
+	ledgertest.Eventually(t, "it is done", func() bool { return errors.Is(l.Judge(request(), certificate("1")), ledger.ErrRevoked) })
 	revoke(t, l, ledger.Target{Kind: ledger.User, Name: "somebody"})
 	if n := store.watches.Load(); n != 1 {
 		t.Errorf("%d watches", n)

@@ -13,8 +13,9 @@ const (
 	probeEvery = 200 * time.Millisecond
 	// freshFor is how long a proof holds for requests. It is the time in which a revoke waits for a replica that is silent.
 	freshFor = time.Second
-	// streamsFor is how long it holds for streams that are open.
-	streamsFor = 5 * time.Second
+	// streamsFor is how long it holds for streams that are open. They are judged every 400 ms, and all are to have ended five seconds
+	// after the store was lost.
+	streamsFor = 4500 * time.Millisecond
 	// leap is how much further the wall clock may go than the monotonic one, which stands still while the machine is
 	// suspended.
 	leap = 500 * time.Millisecond

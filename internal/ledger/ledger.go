@@ -56,6 +56,8 @@ type Config struct {
 	Changed func() map[string]int
 	// Answer answers what another replica asks, in at most a mebibyte. Nil answers nothing.
 	Answer func(question []byte) []byte
+	// Removed is told how many entries somebody deleted past the ledger, whenever that is noticed. Nil is not told.
+	Removed func(entries int)
 	// Names hides credentials' ids in keys. Required.
 	Names Names
 	// Strict are the mechanisms whose credentials must be on record before they count (G-08).
@@ -91,7 +93,9 @@ type Ledger struct {
 	acts     chan *pending
 	over     chan struct{}             // closed when no more acts are taken
 	proven   atomic.Pointer[time.Time] // the last moment at which the mirror is known to have held everything
-	late     time.Time                 // since when the mirror lacks what the fence names; zero if it does not. It is the prover's own
+	spans    *spans
+	held     *held     // nil where nothing is known for certain. It is follow's own
+	late     time.Time // since when the mirror lacks what the fence names; zero if it does not. It is the prover's own
 
 	mu       sync.Mutex
 	applied  int64         // revision up to which everything is in force
@@ -118,7 +122,7 @@ func New(config Config) (*Ledger, error) {
 		return nil, errors.New("ledger: store, names and logger are required")
 	}
 	return &Ledger{
-		config: config, mirror: newMirror(), news: make(chan struct{}), replicas: make(map[string]*replicaView),
+		config: config, mirror: newMirror(), spans: newSpans(config.Parts), news: make(chan struct{}), replicas: make(map[string]*replicaView),
 		usage: usage{uses: make(map[identity.CredentialID]Use)}, recorder: newRecorder(), acts: make(chan *pending), over: make(chan struct{}), alarms: make(map[string]time.Time),
 		questions: make(chan string, questionsKept), lookups: rate.NewLimiter(lookups, lookups),
 	}, nil
@@ -272,8 +276,8 @@ func (r *Refusal) RefusalReason() authn.Reason {
 
 var _ authn.Refusal = (*Refusal)(nil)
 
-// follow keeps the mirror up to date: it lists, watches, and lists anew when the watch is lost. What it had stays in force
-// meanwhile.
+// follow keeps the mirror up to date: it reads all, watches, and asks for what changed when the watch is lost. What it had stays in
+// force meanwhile.
 func (l *Ledger) follow(ctx context.Context) {
 	said := ""
 	for ctx.Err() == nil {
@@ -287,7 +291,10 @@ func (l *Ledger) follow(ctx context.Context) {
 			l.unsound.Store(true)
 			l.proven.Store(nil) // at once: what is in the mirror may be too little
 		}
-		if err.Error() != said && !errors.Is(err, ErrCompacted) && !errors.Is(err, errPutBack) {
+		if refused || errors.Is(err, errPutBack) {
+			l.held = nil
+		}
+		if err.Error() != said && !errors.Is(err, ErrCompacted) && !errors.Is(err, errPutBack) && !errors.Is(err, errRemoved) {
 			said = err.Error()
 			if refused {
 				l.config.Logger.Error("the ledger is refused, and all requests with it", slog.String("cause", said))
@@ -312,65 +319,9 @@ func wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// sync reads all of the store and then every change. It returns only with an error.
-func (l *Ledger) sync(ctx context.Context) error {
-	// Built aside: what is in force stays so until all of the new is there.
-	next, replicas, now := newMirror(), make(map[string]*replicaView), stand{record: Record{Key: headKey}}
-	var known *Mark
-	var last Record // the last act that is known
-	revision, err := l.config.Store.List(ctx, "", "", func(r Record) (err error) {
-		if strings.HasPrefix(r.Key, actKey) {
-			if known, err = l.known(); err != nil {
-				return err
-			}
-			if known != nil && r.Key < actName(known.Index) {
-				return &Skip{To: actName(known.Index)}
-			}
-			if known != nil && r.Key == actName(known.Index) {
-				last = r
-			}
-			return skipGroup(actKey)
-		}
-		if group := unread(r.Key); group != "" {
-			return skipGroup(group)
-		}
-		return unsound(errors.Join(now.take(r), l.take(next, replicas, r)))
-	})
-	if err != nil {
-		return err
-	}
-	if err := now.head.whole(next.total); err != nil {
-		return unsound(err)
-	}
-	if known, err = l.known(); err != nil {
-		return err
-	}
-	if known != nil {
-		if err := now.head.extends(*known, last); err != nil {
-			return err
-		}
-		if now.head.Epoch > known.Epoch {
-			l.config.Logger.Warn("the ledger was rolled back, and somebody accepted that: credentials that were issued before are shut out",
-				slog.Uint64("known_acts", known.Index), slog.Uint64("acts", now.head.Index))
-		}
-	}
-	l.advance(now.head)
-	l.stands.Store(&now)
-	l.mirror.replace(next)
-	l.mu.Lock()
-	l.replicas = replicas
-	if revision < l.applied {
-		l.applied, l.settled = 0, 0 // the store was put back, and counts anew
-	}
-	l.mu.Unlock()
-	l.trouble.Store(nil)
-	l.unsound.Store(false)
-	l.settle(revision)
-	return l.watch(ctx, revision, now)
-}
-
-// watch takes in every change after a revision, at which the head was now.
-func (l *Ledger) watch(ctx context.Context, revision int64, now stand) error {
+// watch takes in every change after what is held.
+func (l *Ledger) watch(ctx context.Context) error {
+	now := *l.stands.Load()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	l.mu.Lock()
@@ -381,7 +332,7 @@ func (l *Ledger) watch(ctx context.Context, revision int64, now stand) error {
 		l.unwatch = nil
 		l.mu.Unlock()
 	}()
-	err := l.config.Store.Watch(ctx, "", revision, func(change Change) error {
+	err := l.config.Store.Watch(ctx, "", l.held.revision, func(change Change) error {
 		before := now
 		for _, record := range change.Records {
 			if err := now.take(record); err != nil {
@@ -415,12 +366,13 @@ func (l *Ledger) watch(ctx context.Context, revision int64, now stand) error {
 			}
 		}
 		l.mu.Unlock()
+		removed := l.held.note(l.spans, change)
 		if l.mirror.generation.Load() == generation && !fences(change) {
 			l.note(change.Revision)
-			return nil
+		} else {
+			l.settle(change.Revision)
 		}
-		l.settle(change.Revision)
-		return nil
+		return l.missed(removed)
 	})
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
@@ -460,9 +412,12 @@ func take(m *mirror, replicas map[string]*replicaView, record Record) error {
 	return fmt.Errorf("ledger: the store holds a record of a kind that this version does not know, %q; run the version that wrote it", record.Key)
 }
 
+// unreadKeys are the groups of records that are read only when they are asked for.
+func unreadKeys() []string { return []string{actKey, answerKey, askKey, pastKey, useKey} }
+
 // unread returns the group of a record that is read only when it is asked for; empty for all others.
 func unread(key string) string {
-	for _, prefix := range [...]string{actKey, pastKey, useKey, askKey, answerKey} {
+	for _, prefix := range unreadKeys() {
 		if strings.HasPrefix(key, prefix) {
 			return prefix
 		}
@@ -483,7 +438,7 @@ func takeEntry(m *mirror, record Record) error {
 		m.forget(id)
 		return nil
 	}
-	m.record(id, k)
+	m.record(id, k.in(bucketOf(record.Key)))
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 )
 
 // TestTargets: each kind of target shuts out what it names, by every property that names it, and nothing else.
@@ -150,7 +151,7 @@ func TestUntil(t *testing.T) {
 	if err := l.Judge(request(), cred); !errors.Is(err, ledger.ErrRevoked) {
 		t.Errorf("judged %v", err)
 	}
-	eventually(t, "the revocation ends", func() bool { return l.Judge(request(), cred) == nil })
+	ledgertest.Eventually(t, "the revocation ends", func() bool { return l.Judge(request(), cred) == nil })
 	if time.Now().Before(r.Until.Truncate(time.Second)) {
 		t.Error("it ended before its time")
 	}
@@ -185,7 +186,7 @@ func TestReplicas(t *testing.T) {
 	other := &flaky{Store: store}
 	a := run(t, store, func(c *ledger.Config) { c.Replica = "a" })
 	b := run(t, other, func(c *ledger.Config) { c.Replica = "b" })
-	eventually(t, "both are on record", func() bool {
+	ledgertest.Eventually(t, "both are on record", func() bool {
 		r := revoke(t, a, ledger.Target{Kind: ledger.User, Name: "nobody"})
 		force, err := a.Revoke(t.Context(), &ledger.Revocation{Target: r.Target, Reason: "again", Actor: by()})
 		return err == nil && len(force.Replicas) == 2
@@ -218,7 +219,7 @@ func TestReplicas(t *testing.T) {
 		t.Errorf("the silent replica says %v", err)
 	}
 	mend()
-	eventually(t, "the replica is back and knows", func() bool { return errors.Is(b.Judge(request(), late), ledger.ErrRevoked) })
+	ledgertest.Eventually(t, "the replica is back and knows", func() bool { return errors.Is(b.Judge(request(), late), ledger.ErrRevoked) })
 }
 
 // TestAsk: what only one replica knows every other can ask, and who is silent is named.
@@ -231,7 +232,7 @@ func TestAsk(t *testing.T) {
 	}
 	a := run(t, store, func(c *ledger.Config) { c.Replica = "a"; answers(c) })
 	_ = run(t, other, func(c *ledger.Config) { c.Replica = "b"; answers(c) })
-	eventually(t, "the other answers", func() bool {
+	ledgertest.Eventually(t, "the other answers", func() bool {
 		got, missing, err := a.Ask(t.Context(), []byte("question"))
 		return err == nil && len(missing) == 0 && len(got) == 1 && string(got["b"]) == "question to b"
 	})
@@ -263,14 +264,14 @@ func TestUnproven(t *testing.T) {
 	began := time.Now()
 	defer store.sever()()
 	defer brave.sever()()
-	eventually(t, "requests are refused", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
+	ledgertest.Eventually(t, "requests are refused", func() bool { return errors.Is(l.Judge(request(), cred), ledger.ErrUnavailable) })
 	if took := time.Since(began); took > 2*time.Second {
 		t.Errorf("requests were let in for %s", took)
 	}
 	if err := l.Judge(open, cred); err != nil {
 		t.Errorf("a stream was cut after a second: %v", err)
 	}
-	eventually(t, "streams are cut", func() bool { return errors.Is(l.Judge(open, cred), ledger.ErrUnavailable) })
+	ledgertest.Eventually(t, "streams are cut", func() bool { return errors.Is(l.Judge(open, cred), ledger.ErrUnavailable) })
 	if took := time.Since(began); took > 7*time.Second {
 		t.Errorf("streams went on for %s", took)
 	}
@@ -296,7 +297,7 @@ func TestBreakGlass(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer store.sever()()
-	eventually(t, "requests are refused", func() bool { return errors.Is(l.Judge(request(), other), ledger.ErrUnavailable) })
+	ledgertest.Eventually(t, "requests are refused", func() bool { return errors.Is(l.Judge(request(), other), ledger.ErrUnavailable) })
 	r := request()
 	if err := l.Judge(r, named); err != nil || r.Accepted != ledger.ReasonBreakGlass {
 		t.Errorf("judged %v, for the reason %q", err, r.Accepted)
@@ -392,7 +393,7 @@ func TestUses(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
-	eventually(t, "the ledger is fresh", func() bool { return l.Ready() == nil })
+	ledgertest.Eventually(t, "the ledger is fresh", func() bool { return l.Ready() == nil })
 	if err := l.Judge(request(), certificate("1")); err != nil {
 		t.Fatal(err)
 	}
@@ -435,7 +436,7 @@ func TestTidy(t *testing.T) {
 	if _, _, err := l.Entries(t.Context(), "", func(*ledger.Standing) bool { left++; return true }); err != nil || left != 0 {
 		t.Errorf("%d are left, %v", left, err)
 	}
-	eventually(t, "it is recorded anew", func() bool {
+	ledgertest.Eventually(t, "it is recorded anew", func() bool {
 		if err := l.Judge(request(), certificate("1")); err != nil {
 			t.Fatal(err)
 		}
@@ -454,5 +455,5 @@ func TestUnknownRecords(t *testing.T) {
 	}); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "the ledger refuses", func() bool { return l.Ready() != nil })
+	ledgertest.Eventually(t, "the ledger refuses", func() bool { return l.Ready() != nil })
 }

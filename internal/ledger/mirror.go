@@ -102,6 +102,32 @@ func (m *mirror) forget(id digest) {
 	}
 }
 
+// names are the names of the revocations that stand.
+func (m *mirror) names() []string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	names := make([]string, 0, len(m.byName))
+	for name := range m.byName {
+		names = append(names, name)
+	}
+	return names
+}
+
+// missing are the entries of buckets that are not there.
+func (m *mirror) missing(in *[buckets]bool, there map[digest]bool) (gone []digest) {
+	if *in == [buckets]bool{} {
+		return nil
+	}
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	for id, k := range m.entries {
+		if in[k.bucket()] && !there[id] {
+			gone = append(gone, id)
+		}
+	}
+	return gone
+}
+
 // has reports whether a credential is on record.
 func (m *mirror) has(id digest) bool {
 	m.mu.RLock()

@@ -29,6 +29,59 @@ type Part struct {
 	// the order of the changes, and with what there is whenever the store was lost meanwhile. It must not call the ledger. An
 	// error keeps the view from being fresh.
 	Take func(name string, value []byte) error
+	// Names are those of the records that were taken in and are not gone, so that what went while the store was lost can be told: Take
+	// hears of it after all that is there. Nil where it is no matter.
+	Names func() []string
+}
+
+// partNames tells parts what went.
+type partNames struct {
+	parts []Part
+	seen  []map[string]bool
+}
+
+func newPartNames(parts []Part) *partNames {
+	p := &partNames{}
+	for i := range parts {
+		if parts[i].Names != nil {
+			p.parts, p.seen = append(p.parts, parts[i]), append(p.seen, make(map[string]bool))
+		}
+	}
+	return p
+}
+
+// note notes that a record is there.
+func (p *partNames) note(key string) {
+	for i := range p.parts {
+		if name, found := strings.CutPrefix(key, p.parts[i].Prefix); found {
+			p.seen[i][name] = true
+		}
+	}
+}
+
+// gone tells every part what is not there any more.
+func (p *partNames) gone() error {
+	for i := range p.parts {
+		for _, name := range p.parts[i].Names() {
+			if p.seen[i][name] {
+				continue
+			}
+			if err := p.parts[i].Take(name, nil); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// partAt returns the part of a prefix.
+func (l *Ledger) partAt(prefix string) Part {
+	for i := range l.config.Parts {
+		if l.config.Parts[i].Prefix == prefix {
+			return l.config.Parts[i]
+		}
+	}
+	return Part{}
 }
 
 // part hands a record to whose it is; ok is false where it is the ledger's own, or nobody's.

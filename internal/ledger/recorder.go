@@ -166,7 +166,8 @@ func (l *Ledger) writeEntries(ctx context.Context, some []*newcomer) error {
 		if err == nil {
 			for _, one := range missing {
 				one.revision = revision
-				l.mirror.record(one.id, knownOf(one.entry.Index, one.entry.Origin == Issued))
+				bucket := bucketOf(entryKey + l.nameOf(one.entry.ID, one.entry.Issuer))
+				l.mirror.record(one.id, knownOf(one.entry.Index, one.entry.Origin == Issued).in(bucket))
 			}
 			return nil
 		}
@@ -207,7 +208,7 @@ func (l *Ledger) lookup(ctx context.Context, id digest, value, issuer string) (b
 	if err != nil || entry == nil {
 		return false, err
 	}
-	l.mirror.record(id, knownOf(entry.Index, entry.Origin == Issued))
+	l.mirror.record(id, knownOf(entry.Index, entry.Origin == Issued).in(bucketOf(record.Key)))
 	return true, nil
 }
 

@@ -1,13 +1,16 @@
 package ledger_test
 
 import (
+	"context"
 	"errors"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 )
 
 // memory is a checkpoint that survives restarts of a ledger.
@@ -70,7 +73,7 @@ func putBack(t *testing.T, store ledger.Store, before map[string]string) {
 // refuses waits until a ledger refuses for a reason.
 func refuses(t *testing.T, l *ledger.Ledger, reason error) {
 	t.Helper()
-	eventually(t, "the ledger refuses", func() bool { return errors.Is(l.Ready(), reason) })
+	ledgertest.Eventually(t, "the ledger refuses", func() bool { return errors.Is(l.Ready(), reason) })
 }
 
 // TestRollbackIsNoticedAtTheStart: a store that lost acts, or has others in their place, is refused by who knows better; one
@@ -139,18 +142,38 @@ func TestRemovedRevocationIsNoticed(t *testing.T) {
 			}
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			store := openStore(t)
-			l := run(t, store)
-			revoked := revokeUser(t, l, "alice")
-			key := "rev/" + revoked
-			tamper(t, store, key, dump(t, store)[key])
-			refuses(t, l, ledger.ErrIncomplete)
-			again, stop := start(t, store)
-			refuses(t, again, ledger.ErrIncomplete)
-			stop()
-		})
+		for where, open := range map[string]func(testing.TB) ledger.Store{
+			"embedded": func(tb testing.TB) ledger.Store { tb.Helper(); return openStore(tb) },
+			"external": func(tb testing.TB) ledger.Store { tb.Helper(); return openExternal(tb) },
+		} {
+			t.Run(name+" "+where, func(t *testing.T) {
+				t.Parallel()
+				store := open(t)
+				l := run(t, store)
+				revoked := revokeUser(t, l, "alice")
+				key := "rev/" + revoked
+				watching, end := context.WithCancel(t.Context())
+				var judged sync.WaitGroup
+				judged.Go(func() { //nolint:contextcheck // judging has no context; alice is at no time let in
+					for cred := certificate("1"); watching.Err() == nil; {
+						if err := l.Judge(request(), cred); err == nil {
+							t.Error("who was shut out is let in")
+							return
+						}
+					}
+				})
+				tamper(t, store, key, dump(t, store)[key])
+				refuses(t, l, ledger.ErrIncomplete)
+				end()
+				judged.Wait()
+				if err := l.Judge(request(), certificate("2", func(c *authn.Credential) { c.Identity.Username = "bob" })); !errors.Is(err, ledger.ErrUnavailable) {
+					t.Errorf("somebody else is judged: %v", err)
+				}
+				again, stop := start(t, store)
+				refuses(t, again, ledger.ErrIncomplete)
+				stop()
+			})
+		}
 	}
 }
 

@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -18,7 +17,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
-	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -89,12 +88,7 @@ func (f *flaky) Watch(ctx context.Context, prefix string, after int64, each func
 // openStore is an embedded store of the test's own.
 func openStore(tb testing.TB) *flaky {
 	tb.Helper()
-	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: filepath.Join(tb.TempDir(), "store"), Logger: discard()})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(store.Close)
-	return &flaky{Store: store}
+	return &flaky{Store: ledgertest.Open(tb, filepath.Join(tb.TempDir(), "store"))}
 }
 
 // run starts a ledger on a store, and returns when it is fresh. It ends with the test.
@@ -107,13 +101,18 @@ func run(tb testing.TB, store ledger.Store, change ...func(*ledger.Config)) *led
 // runUntil is the same, and returns what ends it before.
 func runUntil(tb testing.TB, store ledger.Store, change ...func(*ledger.Config)) (*ledger.Ledger, func()) {
 	tb.Helper()
-	l, stop := start(tb, store, change...)
-	eventually(tb, "the ledger is fresh", func() bool { return l.Ready() == nil })
-	return l, stop
+	l := newLedger(tb, store, change...)
+	return l, ledgertest.StartFresh(tb, l)
 }
 
 // start starts a ledger that may never be fresh.
 func start(tb testing.TB, store ledger.Store, change ...func(*ledger.Config)) (*ledger.Ledger, func()) {
+	tb.Helper()
+	l := newLedger(tb, store, change...)
+	return l, ledgertest.Start(tb, l)
+}
+
+func newLedger(tb testing.TB, store ledger.Store, change ...func(*ledger.Config)) *ledger.Ledger {
 	tb.Helper()
 	config := ledger.Config{Store: store, Names: openNames{}, Logger: discard()}
 	for _, one := range change {
@@ -123,34 +122,7 @@ func start(tb testing.TB, store ledger.Store, change ...func(*ledger.Config)) (*
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- l.Run(ctx) }()
-	stop := sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			tb.Error(err)
-		}
-	})
-	tb.Cleanup(stop)
-	return l, stop
-}
-
-// eventually waits until something holds.
-func eventually(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	const patience = 20 * time.Second
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline.C:
-			tb.Fatalf("not within %s: %s", patience, what)
-		case <-tick.C:
-		}
-	}
+	return l
 }
 
 // request is one of a source, now.

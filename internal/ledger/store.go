@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 )
 
 // Errors of a Store, for errors.Is.
@@ -25,6 +24,9 @@ type Record struct {
 	Value []byte // nil: there is none, or none any more
 	// Revision is that of the write which made the value; 0 where there never was one.
 	Revision int64
+	// Created is that of the write since which it has been there without a break: Revision where that write made it. 0 where it is
+	// not there.
+	Created int64
 }
 
 // Change is all that one transaction wrote.
@@ -44,23 +46,34 @@ type Transaction struct {
 	Essential bool
 }
 
-// Skip is returned by what a listing hands its records to. It leaves out those that come next, up to the first key that is not less
-// than To, without reading them.
-type Skip struct{ To string }
+// Span is a part of a store's records, by key.
+type Span struct {
+	// From is the least key, To the first one after the last. Empty is no bound.
+	From, To string
+	// Since leaves out what was not written after that revision. 0 leaves out nothing; At leaves out everything, and only counts.
+	Since int64
+	// At is the revision as of which the records are looked at; 0 is the present one.
+	At int64
+}
 
-// Error implements error.
-func (s *Skip) Error() string { return "ledger: records are left out up to " + s.To }
-
-// skipGroup leaves out the other records of a group, which ends with a slash.
-func skipGroup(prefix string) error {
-	return &Skip{To: strings.TrimSuffix(prefix, "/") + string('/'+1)}
+// Scanned says what a span was looked at.
+type Scanned struct {
+	// Revision is that as of which it was.
+	Revision int64
+	// Count is how many records the span had then, those that were left out included.
+	Count int64
 }
 
 // Store keeps the ledger's truth. Revisions rise with every transaction. It is safe for concurrent use.
 type Store interface {
 	// List hands every record below prefix to each, by key, as they were at one revision, which it returns. Keys up to after
-	// are left out, if that is not empty. It ends with the first error that each returns, other than Skip.
+	// are left out, if that is not empty. It ends with the first error that each returns. The records' values are
+	// each's own, here and with Scan: it may write into them.
 	List(ctx context.Context, prefix, after string, each func(Record) error) (revision int64, err error)
+	// Scan hands every record of a span to each, as they were at one revision. It ends with the first error that each returns; it is
+	// ErrCompacted where that revision is not kept any more. Where few records were written since Span.Since it costs far less than to
+	// read them all; the span itself should have no more than some ten thousand.
+	Scan(ctx context.Context, span Span, each func(Record) error) (Scanned, error)
 	// Watch hands on every change below prefix after a revision, in order and whole, until ctx ends, each fails or the store
 	// does. It returns the reason, ErrCompacted where a listing is due. That it stands says nothing about how fresh
 	// it is: a store that lost its quorum keeps watches open.

@@ -24,7 +24,7 @@ import (
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
-	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
 	"github.com/ostiary/ostiary/internal/localapi"
 )
@@ -59,30 +59,13 @@ type bed struct {
 func newBed(t *testing.T) *bed {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: filepath.Join(t.TempDir(), "store"), Logger: logger})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bed{}
+	store, b := ledgertest.Open(t, filepath.Join(t.TempDir(), "store")), &bed{}
+	var err error
 	b.ledger, err = ledger.New(ledger.Config{Store: store, Names: openNames{}, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- b.ledger.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		store.Close()
-	})
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for b.ledger.Ready() != nil {
-		<-tick.C
-	}
+	ledgertest.StartFresh(t, b.ledger)
 	everything := func(localapi.Access) (bool, error) { return true, nil }
 	b.allows.Store(&everything)
 	b.api, err = ledgerapi.New(ledgerapi.Config{

@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -298,6 +299,13 @@ func (e *Engine) Take(name string, value []byte) error {
 	}
 	e.Release(lock)
 	return nil
+}
+
+// Names are those of the records in the store that Take took and that are not gone.
+func (e *Engine) Names() []string {
+	e.share.mu.Lock()
+	defer e.share.mu.Unlock()
+	return slices.Collect(maps.Keys(e.share.kept))
 }
 
 // note notes a record of sums, which goes by itself.

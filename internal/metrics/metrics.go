@@ -26,6 +26,7 @@ type Metrics struct {
 	streams     *prometheus.GaugeVec
 	refused     prometheus.Counter
 	forged      prometheus.Counter
+	removed     prometheus.Counter
 	reloads     *prometheus.CounterVec
 	reloaded    prometheus.Gauge
 	expiration  *prometheus.GaugeVec
@@ -70,6 +71,10 @@ func New(version string) *Metrics {
 			Name: "ostiary_forged_certificates_total",
 			Help: "Certificates that were refused although a real issuing key signed them: nobody put them on record. Anything but 0 is an emergency.",
 		}),
+		removed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "ostiary_ledger_entries_removed_total",
+			Help: "Entries of credentials that were deleted from the ledger's store past the ledger, as each replica noticed. Anything but 0 says that somebody else writes there.",
+		}),
 		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "ostiary_config_reloads_total",
 			Help: "Attempts to take over changed configuration, by result.",
@@ -102,7 +107,7 @@ func New(version string) *Metrics {
 	build.Set(1)
 	m.registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), build,
-		m.requests, m.duration, m.reviews, m.reviewTime, m.streams, m.refused, m.forged, m.reloads, m.reloaded, m.expiration, m.clusterUp, m.credentials, m.ledgerBytes,
+		m.requests, m.duration, m.reviews, m.reviewTime, m.streams, m.refused, m.forged, m.removed, m.reloads, m.reloaded, m.expiration, m.clusterUp, m.credentials, m.ledgerBytes,
 	)
 	return m
 }
@@ -141,6 +146,9 @@ func (m *Metrics) ConnectionRefused() { m.refused.Inc() }
 
 // Forged counts a certificate that a real issuing key signed and nobody put on record.
 func (m *Metrics) Forged() { m.forged.Inc() }
+
+// Removed counts entries that were deleted past the ledger.
+func (m *Metrics) Removed(entries int) { m.removed.Add(float64(entries)) }
 
 // Reloaded counts an attempt to take over changed configuration.
 func (m *Metrics) Reloaded(err error) {

@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -23,6 +22,7 @@ import (
 	"github.com/ostiary/ostiary/internal/issuer"
 	"github.com/ostiary/ostiary/internal/ledger"
 	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 	"github.com/ostiary/ostiary/internal/registrar"
 	"github.com/ostiary/ostiary/internal/secret"
 	"github.com/ostiary/ostiary/internal/session"
@@ -57,12 +57,7 @@ type office struct {
 // openStore is an embedded store in a folder.
 func openStore(tb testing.TB, folder string) *etcdstore.Store {
 	tb.Helper()
-	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: filepath.Join(folder, "store"), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(store.Close)
-	return store
+	return ledgertest.Open(tb, filepath.Join(folder, "store"))
 }
 
 // rootIn is the root in a folder, which it makes.
@@ -131,36 +126,9 @@ func open(tb testing.TB, store ledger.Store, root *issuer.Root, replica string, 
 	}
 	o.certificates = issued.New(accepts)
 	o.tokens = issued.NewTokens(o.book, o.certificates, names{}.Hide)
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- o.ledger.Run(ctx) }()
-	o.stop = sync.OnceFunc(func() {
-		cancel()
-		if err := <-done; err != nil {
-			tb.Error(err)
-		}
-	})
-	tb.Cleanup(o.stop)
-	eventually(tb, "the ledger is fresh", func() bool { return o.ledger.Ready() == nil })
+	o.stop = ledgertest.StartFresh(tb, o.ledger)
 	must(o.authority.Rotate(tb.Context(), time.Now()))
 	return o
-}
-
-// eventually waits until something holds.
-func eventually(tb testing.TB, what string, holds func() bool) {
-	tb.Helper()
-	const patience = 20 * time.Second
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for !holds() {
-		select {
-		case <-deadline.C:
-			tb.Fatalf("not within %s: %s", patience, what)
-		case <-tick.C:
-		}
-	}
 }
 
 // person is a new session.

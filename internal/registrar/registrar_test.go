@@ -23,6 +23,7 @@ import (
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/issuer"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 	"github.com/ostiary/ostiary/internal/registrar"
 	"github.com/ostiary/ostiary/internal/session"
 )
@@ -365,7 +366,7 @@ func TestTidy(t *testing.T) {
 	if err := o.TidyOnce(t.Context(), time.Now().Add(30*24*time.Hour)); err != nil {
 		t.Fatal(err)
 	}
-	eventually(t, "all of it is gone", func() bool {
+	ledgertest.Eventually(t, "all of it is gone", func() bool {
 		sessions, credentials, issuers := o.book.Count()
 		return sessions+credentials+issuers == 0
 	})

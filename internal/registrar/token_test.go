@@ -14,6 +14,7 @@ import (
 	"github.com/ostiary/ostiary/internal/authn/issued"
 	"github.com/ostiary/ostiary/internal/issuer"
 	"github.com/ostiary/ostiary/internal/ledger"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 	"github.com/ostiary/ostiary/internal/registrar"
 	"github.com/ostiary/ostiary/internal/session"
 )
@@ -26,7 +27,7 @@ func TestNewBoundToken(t *testing.T) {
 	store, root := openStore(t, dir), rootIn(t, dir)
 	a, b := open(t, store, root, "a", nil), open(t, store, root, "b", nil)
 	for range 20 {
-		eventually(t, "the ledger is fresh", func() bool { return a.ledger.Ready() == nil })
+		ledgertest.Eventually(t, "the ledger is fresh", func() bool { return a.ledger.Ready() == nil })
 		made := a.issue(t, "jane")
 		token, _, err := a.Token(t.Context(), registrar.TokenOrder{
 			Session: a.book.Session(made.Credential.Session), Bound: made.Credential, Thumbprint: sha256.Sum256(made.Leaf.Raw), Lifetime: time.Hour,
@@ -38,7 +39,7 @@ func TestNewBoundToken(t *testing.T) {
 			t.Fatalf("at the other replica: %+v", answer)
 		}
 	}
-	eventually(t, "the ledger is fresh", func() bool { return b.ledger.Ready() == nil })
+	ledgertest.Eventually(t, "the ledger is fresh", func() bool { return b.ledger.Ready() == nil })
 	mine := b.issue(t, "jane").Leaf
 	bare := shown(mine)
 	bare.Certificates = nil

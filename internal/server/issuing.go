@@ -45,10 +45,10 @@ func (s *Server) parts(checked *config.Checked) (*session.Book, []ledger.Part) {
 	}
 	book := session.NewBook(root)
 	return book, []ledger.Part{
-		{Prefix: ledger.LockPrefix, Take: s.lockout.Take},
-		{Prefix: ledger.SessionPrefix, Take: book.TakeSession},
-		{Prefix: ledger.IssuedPrefix, Take: book.TakeCredential},
-		{Prefix: ledger.IssuerPrefix, Take: book.TakeIssuer},
+		{Prefix: ledger.LockPrefix, Take: s.lockout.Take, Names: s.lockout.Names},
+		{Prefix: ledger.SessionPrefix, Take: book.TakeSession, Names: book.SessionNames},
+		{Prefix: ledger.IssuedPrefix, Take: book.TakeCredential, Names: book.CredentialNames},
+		{Prefix: ledger.IssuerPrefix, Take: book.TakeIssuer, Names: book.IssuerNames},
 	}
 }
 

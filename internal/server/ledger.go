@@ -72,7 +72,7 @@ func (s *Server) openLedger(whole *config.Checked) (*keeper, error) {
 	config := ledger.Config{
 		Logger: s.logger, Changed: s.review, BestEffort: checked.BestEffort,
 		Strict: strict(checked.Strict), Retention: checked.Retention, BreakGlass: checked.BreakGlass,
-		Parts: parts,
+		Parts: parts, Removed: s.metrics.Removed,
 	}
 	if checked.Etcd == nil {
 		if k.store, err = etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: checked.Directory, Logger: s.logger}); err != nil {

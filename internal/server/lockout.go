@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"net/netip"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/accesslog"
@@ -35,6 +36,12 @@ func (s *Server) useLockout(checked *config.CheckedLockout) {
 	if err := s.lockout.Use(checked.Settings); err != nil { // they were checked
 		s.logger.Error("the changed settings of the lockout are refused", slog.String("cause", err.Error()))
 	}
+}
+
+// unsuspected reports whether wrong guesses from a source are answered at once: somebody came in from there, or nobody is held back.
+func (s *Server) unsuspected(source netip.Addr) bool {
+	current := s.current.Load()
+	return current == nil || current.checked.Lockout.Disabled || s.lockout.Knows(source)
 }
 
 // sinks are where decisions go.

@@ -142,6 +142,7 @@ func Run(ctx context.Context, options Options) error {
 	if s.gate, err = gateway.New(gateway.Config{
 		State: first.state, Sink: s.sinks(), Logger: s.logger,
 		Local: local, Front: front, Recorder: s.keeper.recorder(checked.Ledger), Instrument: s.tracing.Transport,
+		Brake: gateway.NewBrake(s.unsuspected),
 	}); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package session
 import (
 	"crypto/x509"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -166,6 +167,35 @@ func (b *Book) TakeIssuer(name string, value []byte) error {
 	}
 	b.issuers[name] = one
 	return nil
+}
+
+// SessionNames are the names of all records that TakeSession took and that are not gone.
+func (b *Book) SessionNames() []string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	names := slices.Collect(maps.Keys(b.sessions))
+	for id := range b.ends {
+		names = append(names, id+EndSuffix)
+	}
+	return names
+}
+
+// CredentialNames are the same of TakeCredential.
+func (b *Book) CredentialNames() []string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	names := make([]string, 0, len(b.credentials))
+	for id := range b.credentials {
+		names = append(names, id.String())
+	}
+	return names
+}
+
+// IssuerNames are the same of TakeIssuer, as far as they count.
+func (b *Book) IssuerNames() []string {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	return slices.Collect(maps.Keys(b.issuers))
 }
 
 // Find returns a credential and its session; ok is false where either is not known.

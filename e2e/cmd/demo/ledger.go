@@ -58,7 +58,7 @@ func (s *story) shutOut(ctx context.Context, chapter int, ways []way) error {
 			mechanisms++
 		}
 	}
-	s.check(listed.ExitCode == 0 && mechanisms >= 5, "all five of her ways to come in are listed, with when and from where they were used")
+	s.check(listed.ExitCode == 0 && mechanisms >= 5, "all five of her ways to come in are listed, and what she signed in for")
 
 	s.line("")
 	s.text("Jane watches namespaces. Grace shuts her out:")

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,5 +69,24 @@ func TestOneBuildAtATime(t *testing.T) {
 	defer cancel()
 	if _, err := (binaries.Builder{}).Build(ctx, binaries.Kubectl); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("error = %v, want to have waited for the lock", err)
+	}
+	// What is said to be built is not looked at.
+	if again, err := (binaries.Builder{Built: true}).Build(t.Context(), binaries.Kubectl); err != nil || again[binaries.Kubectl] != paths[binaries.Kubectl] {
+		t.Errorf("built %v, %v", again, err)
+	}
+}
+
+// What is said to be built, and is not there, is an error.
+func TestNotBuilt(t *testing.T) {
+	root := t.TempDir()
+	if err := os.Mkdir(filepath.Join(root, "e2e"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "e2e", "go.mod"), []byte("module github.com/ostiary/ostiary/e2e\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(filepath.Join(root, "e2e"))
+	if paths, err := (binaries.Builder{Built: true}).Build(t.Context(), binaries.Etcd); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("built %v, %v", paths, err)
 	}
 }

@@ -20,6 +20,9 @@ func ControlPlane() []Program {
 	return []Program{KubeAPIServer, KubeControllerManager, Kubectl, Etcd}
 }
 
+// All is every program but Helm, which one package alone needs.
+func All() []Program { return append(ControlPlane(), Ostiary, KubectlOstiary) }
+
 // source says where a program comes from. Programs of one group are built by one go command.
 type source struct {
 	group   group

@@ -6,6 +6,9 @@ import (
 	"os"
 	"path/filepath"
 
+	auditv1 "k8s.io/apiserver/pkg/apis/audit/v1"
+
+	"github.com/ostiary/ostiary/e2e/internal/jsonlines"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
 )
 
@@ -60,6 +63,7 @@ func (c *ControlPlane) writeFiles() error {
 	a, dir := c.Authorities, c.Dir
 	f := &c.files
 	f.auditLog, f.etcdData = filepath.Join(dir, "audit.log"), filepath.Join(dir, "etcd")
+	c.audit = jsonlines.Open[auditv1.Event](f.auditLog)
 	f.controllerManagerConf = filepath.Join(dir, "controller-manager.kubeconfig")
 	var err error
 	keep := func(e error) {

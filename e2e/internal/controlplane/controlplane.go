@@ -27,7 +27,7 @@ import (
 
 const (
 	// startDeadline bounds the start of one program; it takes seconds, more while a compiler runs beside it.
-	startDeadline = 2 * time.Minute
+	startDeadline = 5 * time.Minute
 	// stopGrace is how long a program may take to end by itself. Nothing that is left matters, so it is short.
 	stopGrace = 3 * time.Second
 	// portAttempts bounds how often a start is tried again because a port was taken in between.
@@ -54,6 +54,7 @@ type ControlPlane struct {
 	options    Options
 	frontProxy func() (pki.Files, error)
 	files      files
+	audit      *jsonlines.Log[auditv1.Event]
 	ownDir     bool
 	processes  []*process.Process // in the order of their start
 }
@@ -163,12 +164,12 @@ func (c *ControlPlane) ClientCAFile() string { return c.files.clientCA.Cert }
 
 // AuditEvents are all events of the audit log so far.
 func (c *ControlPlane) AuditEvents() ([]auditv1.Event, error) {
-	return jsonlines.Read[auditv1.Event](c.files.auditLog)
+	return c.audit.Read()
 }
 
 // WaitAudit waits for the first event of the audit log that matches.
 func (c *ControlPlane) WaitAudit(ctx context.Context, match func(auditv1.Event) bool) (auditv1.Event, error) {
-	return jsonlines.Wait(ctx, c.files.auditLog, match)
+	return c.audit.Wait(ctx, match)
 }
 
 func (c *ControlPlane) log(name string) string { return filepath.Join(c.Dir, name+".log") }

@@ -31,7 +31,7 @@ import (
 
 const (
 	// startDeadline bounds the start of the cluster, and of one member.
-	startDeadline = 90 * time.Second
+	startDeadline = 3 * time.Minute
 	// stopGrace is short: nothing that is left matters.
 	stopGrace = 3 * time.Second
 	// pollInterval is how often a state is asked for again, pollTimeout bounds one question.

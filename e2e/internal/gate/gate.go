@@ -25,10 +25,10 @@ import (
 
 const (
 	// startDeadline bounds the start, with keys of issuers fetched and clusters reached, while a compiler runs beside it.
-	startDeadline = 60 * time.Second
+	startDeadline = 3 * time.Minute
 	// stopDeadline bounds the end after SIGTERM; it must be longer than any drainTimeout that is configured. Ostiary's
 	// own default is 30s.
-	stopDeadline = 45 * time.Second
+	stopDeadline = 90 * time.Second
 	// pollInterval is how often a state is asked for again.
 	pollInterval = 20 * time.Millisecond
 )
@@ -76,6 +76,7 @@ type Gate struct {
 
 	config    Object
 	accessLog string
+	access    *jsonlines.Log[Line]
 	ownDir    bool
 	dial      func(ctx context.Context, network, address string) (net.Conn, error) // nil: from here
 }
@@ -168,6 +169,7 @@ func (g *Gate) write(config Object) (err error) {
 		return err
 	}
 	g.accessLog = filepath.Join(g.Dir, "access.log")
+	g.access = jsonlines.Open[Line](g.accessLog)
 	g.ConfigFile = filepath.Join(g.Dir, "ostiary.yaml")
 	return g.Reconfigure(config)
 }
@@ -194,7 +196,7 @@ func (g *Gate) waitListening(ctx context.Context, listener string) (string, erro
 		case <-ctx.Done():
 		}
 	}()
-	line, err := jsonlines.Wait(ctx, g.Process.LogFile(), func(l logLine) bool {
+	line, err := jsonlines.Open[logLine](g.Process.LogFile()).Wait(ctx, func(l logLine) bool {
 		return l.Message == "listening" && l.Listener == listener
 	})
 	if err != nil {
@@ -267,16 +269,16 @@ func (g *Gate) ClusterAccess(cluster string) kubectl.Access {
 func (g *Gate) AccessLogFile() string { return g.accessLog }
 
 // AccessLog are all lines of the access log so far.
-func (g *Gate) AccessLog() ([]Line, error) { return jsonlines.Read[Line](g.accessLog) }
+func (g *Gate) AccessLog() ([]Line, error) { return g.access.Read() }
 
 // WaitAccessLog waits for the first line of the access log that matches.
 func (g *Gate) WaitAccessLog(ctx context.Context, match func(Line) bool) (Line, error) {
-	return jsonlines.Wait(ctx, g.accessLog, match)
+	return g.access.Wait(ctx, match)
 }
 
 // WaitLog waits for the first line of the gate's own log that matches, decoded from JSON.
 func (g *Gate) WaitLog(ctx context.Context, match func(Object) bool) (Object, error) {
-	return jsonlines.Wait(ctx, g.Process.LogFile(), match)
+	return jsonlines.Open[Object](g.Process.LogFile()).Wait(ctx, match)
 }
 
 // Terminate sends SIGTERM and does not wait: what follows is the drain.

@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -23,7 +22,6 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/cri-streaming/pkg/streaming"
-	"k8s.io/klog/v2"
 
 	"github.com/ostiary/ostiary/e2e/internal/controlplane"
 	"github.com/ostiary/ostiary/e2e/internal/pki"
@@ -34,11 +32,11 @@ const (
 	// others.
 	webSocketFeature = "ExtendWebSocketsToKubelet"
 	// podDeadline bounds the wait for a pod to run: no image has to be fetched.
-	podDeadline = 60 * time.Second
+	podDeadline = 3 * time.Minute
 	// pollInterval is how often a state of the API server is asked for again.
 	pollInterval = 50 * time.Millisecond
 	// callTimeout bounds one call of the API server by the node itself.
-	callTimeout = 20 * time.Second
+	callTimeout = time.Minute
 )
 
 // Node is a node that runs. Its methods are safe for concurrent use.
@@ -59,13 +57,6 @@ type Node struct {
 	mu         sync.Mutex
 	containers map[string]*container
 	upgrades   map[string]int
-}
-
-// LogTo sends what the streaming and Kubernetes libraries log to w instead of standard error: they report the normal
-// end of streams as errors. It holds for the whole process; call it before all else.
-func LogTo(w io.Writer) {
-	klog.LogToStderr(false)
-	klog.SetOutput(w)
 }
 
 // Start registers a node of the given name and starts to serve it. Whoever calls it must call Stop.

@@ -17,7 +17,7 @@ import (
 
 // killGrace bounds the wait for a killed process to be gone. The kernel needs milliseconds; a process that sits in an
 // uninterruptible call may need longer.
-const killGrace = 10 * time.Second
+const killGrace = time.Minute
 
 // tailBytes is how much of a log LogTail shows: enough for a stack trace, not so much that it buries the test's own
 // words.

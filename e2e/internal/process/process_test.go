@@ -20,7 +20,7 @@ import (
 )
 
 // deadline bounds every wait here.
-const deadline = 20 * time.Second
+const deadline = 2 * time.Minute
 
 // start runs a shell script that says "ready" when it is.
 func start(t *testing.T, script string) *process.Process {

@@ -8,6 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"sigs.k8s.io/yaml"
+
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 func (r *run) whoAmI(t *testing.T) {
@@ -51,7 +53,7 @@ func (r *run) dryRun(t *testing.T) {
 }
 
 func (r *run) watch(t *testing.T) {
-	ctx := within(t)
+	ctx := stage.Within(t)
 	r.mustInput(t, configMap("there-before", "x"), "apply", "-f", "-")
 	session, err := r.kubectl.Start(ctx, "get", "configmaps", "--watch", "-o", "name")
 	if err != nil {

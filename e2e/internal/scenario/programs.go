@@ -19,10 +19,12 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/leaderelection"
 	"k8s.io/client-go/tools/leaderelection/resourcelock"
+
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 func (r *run) informer(t *testing.T) {
-	ctx := within(t)
+	ctx := stage.Within(t)
 	factory := informers.NewSharedInformerFactoryWithOptions(r.client, 0, informers.WithNamespace(r.namespace))
 	seen := make(chan string, 1000) // more than the namespace ever holds
 	informer := factory.Core().V1().ConfigMaps().Informer()
@@ -73,7 +75,7 @@ func (r *run) informer(t *testing.T) {
 
 // leaderElection has two candidates: the second leads when the first lets go.
 func (r *run) leaderElection(t *testing.T) {
-	ctx := within(t)
+	ctx := stage.Within(t)
 	leading := make(chan string, 2)
 	stop := map[string]context.CancelFunc{}
 	var candidates sync.WaitGroup
@@ -145,7 +147,7 @@ func (r *run) protocols(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if _, err := client.CoreV1().ConfigMaps(r.namespace).List(within(t), metav1.ListOptions{}); err != nil {
+			if _, err := client.CoreV1().ConfigMaps(r.namespace).List(stage.Within(t), metav1.ListOptions{}); err != nil {
 				t.Fatal(err)
 			}
 			if got := <-majors; got != tt.major {
@@ -160,10 +162,10 @@ type roundTripper func(*http.Request) (*http.Response, error)
 // RoundTrip makes one request.
 func (f roundTripper) RoundTrip(q *http.Request) (*http.Response, error) { return f(q) }
 
-// manyWatches opens 500 watches of one object, changes it once and wants 500 events.
+// manyWatches opens more watches of one object than one connection carries, changes it once and wants as many events.
 func (r *run) manyWatches(t *testing.T) {
-	const watches = 500
-	ctx := within(t)
+	watches := stage.Count(300, 500)
+	ctx := stage.Within(t)
 	maps := r.client.CoreV1().ConfigMaps(r.namespace)
 	made, err := maps.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "watched"}}, metav1.CreateOptions{})
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -20,9 +19,6 @@ import (
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
 	"github.com/ostiary/ostiary/e2e/internal/kubelet"
 )
-
-// deadline bounds every wait of a scenario: far more than any takes on a busy machine, and less than a test binary may.
-const deadline = 3 * time.Minute
 
 const (
 	// impersonated is the one user as whom the caller may act; see Rules.
@@ -127,22 +123,14 @@ func Run(t *testing.T, target Target) {
 		{"logs", r.logs},
 		{"port-forward", r.portForward},
 		{"cp", r.copyFiles},
-		{"100 MB each way", r.largeBodies},
+		{"large bodies each way", r.largeBodies},
 		{"informer", r.informer},
 		{"leader election", r.leaderElection},
 		{"protocols", r.protocols},
-		{"500 watches", r.manyWatches},
+		{"many watches", r.manyWatches},
 	} {
 		t.Run(scenario.name, scenario.run)
 	}
-}
-
-// within bounds a scenario.
-func within(t *testing.T) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), deadline)
-	t.Cleanup(cancel)
-	return ctx
 }
 
 // must runs kubectl, wants exit status 0 and returns its standard output.

@@ -18,6 +18,7 @@ import (
 	"testing"
 
 	"github.com/ostiary/ostiary/e2e/internal/kubectl"
+	"github.com/ostiary/ostiary/e2e/internal/stage"
 )
 
 // bothProtocols are the two ways in which kubectl streams: WebSocket, and SPDY as it did before.
@@ -68,7 +69,7 @@ func (r *run) exec(t *testing.T) {
 
 func (r *run) attach(t *testing.T) {
 	r.bothProtocols(t, func(t *testing.T, k kubectl.Command) {
-		ctx := within(t)
+		ctx := stage.Within(t)
 		name := "attach-" + strings.ToLower(strings.TrimPrefix(t.Name()[strings.LastIndex(t.Name(), "/"):], "/"))
 		r.pod(t, name, "sh", "-c", `while read line; do echo "heard $line"; done; echo the end`)
 		session, err := k.Start(ctx, "attach", "-i", name)
@@ -97,7 +98,7 @@ func (r *run) attach(t *testing.T) {
 }
 
 func (r *run) logs(t *testing.T) {
-	ctx := within(t)
+	ctx := stage.Within(t)
 	r.pod(t, "logs", "sh", "-c", `echo first; while read line; do echo "logged $line"; done`)
 	attached, err := r.kubectl.Start(ctx, "attach", "-i", "logs")
 	if err != nil {
@@ -141,7 +142,7 @@ func (r *run) portForward(t *testing.T) {
 	defer server.Close()
 	port := server.Listener.Addr().(*net.TCPAddr).Port
 	r.bothProtocols(t, func(t *testing.T, k kubectl.Command) {
-		ctx := within(t)
+		ctx := stage.Within(t)
 		session, err := k.Start(ctx, "port-forward", "--address=127.0.0.1", "pod/port-forward", fmt.Sprintf(":%d", port))
 		if err != nil {
 			t.Fatal(err)
@@ -194,11 +195,11 @@ func (r *run) copyFiles(t *testing.T) {
 	}
 }
 
-// largeBodies sends 100 MB up through exec's input, and brings 100 MB down as the body of a plain response (logs) and
-// through exec's output, and compares hashes.
+// largeBodies sends far more than any buffer holds up through exec's input, and brings as much down as the body of a plain
+// response (logs) and through exec's output, and compares hashes.
 func (r *run) largeBodies(t *testing.T) {
-	const size = 100 << 20
-	ctx := within(t)
+	size := stage.Count(32, 100) << 20
+	ctx := stage.Within(t)
 	r.pod(t, "large", "sh", "-c", fmt.Sprintf("head -c %d /dev/urandom | tee blob; cat >/dev/null", size))
 	// The pod writes its log and the file at once; wait until it has all.
 	r.must(t, "exec", "large", "--", "sh", "-c", fmt.Sprintf("until [ $(stat -c %%s blob) = %d ]; do sleep 0.1; done", size))
@@ -215,7 +216,7 @@ func (r *run) largeBodies(t *testing.T) {
 	}
 
 	r.bothProtocols(t, func(t *testing.T, k kubectl.Command) {
-		ctx, sum := within(t), sha256.New() // each way has the time of its own
+		ctx, sum := stage.Within(t), sha256.New() // each way has the time of its own
 		result, err := k.Stream(ctx, nil, sum, "exec", "large", "--", "cat", "blob")
 		if err != nil || result.ExitCode != 0 {
 			t.Fatal(err, result)
@@ -224,7 +225,7 @@ func (r *run) largeBodies(t *testing.T) {
 			t.Errorf("down: hash = %s, in the pod %s", got, inPod)
 		}
 		sum = sha256.New()
-		up := io.TeeReader(io.LimitReader(rand.Reader, size), sum)
+		up := io.TeeReader(io.LimitReader(rand.Reader, int64(size)), sum)
 		out, err := k.MustSucceedInput(ctx, up, "exec", "-i", "large", "--", "sha256sum")
 		if err != nil {
 			t.Fatal(err)

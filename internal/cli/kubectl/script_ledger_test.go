@@ -19,7 +19,7 @@ import (
 	"github.com/ostiary/ostiary/internal/gateway"
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/ledger"
-	"github.com/ostiary/ostiary/internal/ledger/etcdstore"
+	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 	"github.com/ostiary/ostiary/internal/ledgerapi"
 	"github.com/ostiary/ostiary/internal/localapi"
 )
@@ -43,32 +43,14 @@ func (denies) Authorize(_ context.Context, user *identity.Identity, access local
 func serveLedger(t *testing.T, mux *http.ServeMux) {
 	t.Helper()
 	logger := slog.New(slog.DiscardHandler)
-	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: filepath.Join(t.TempDir(), "store"), Logger: logger})
+	book, err := ledger.New(ledger.Config{Store: ledgertest.Open(t, filepath.Join(t.TempDir(), "store")), Names: openNames{}, Logger: logger})
 	if err != nil {
 		t.Fatal(err)
 	}
-	book, err := ledger.New(ledger.Config{Store: store, Names: openNames{}, Logger: logger})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(context.Background())
-	done := make(chan error, 1)
-	go func() { done <- book.Run(ctx) }()
-	t.Cleanup(func() {
-		cancel()
-		if err := <-done; err != nil {
-			t.Error(err)
-		}
-		store.Close()
-	})
+	ledgertest.StartFresh(t, book)
 	bob := &authn.Credential{
 		ID: identity.CredentialID{Issuer: "https://issuer.example", Value: "JTI=bob-1"}, Mechanism: identity.JWT,
 		Identity: identity.Identity{Username: "bob", Groups: []string{"dev"}}, NotBefore: time.Now().Add(-time.Minute), NotAfter: time.Now().Add(time.Hour),
-	}
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for book.Ready() != nil {
-		<-tick.C
 	}
 	if err := book.Judge(&authn.Request{Source: netip.MustParseAddr("192.0.2.9"), Cluster: "prod", Now: time.Now()}, bob); err != nil {
 		t.Fatal(err)

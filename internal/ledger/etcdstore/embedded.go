@@ -25,6 +25,10 @@ const (
 	lockMode   = 0o600
 	// embeddedQuota is the most that etcd itself advises.
 	embeddedQuota = 8 << 30
+	// snapshotEvery is after how many transactions etcd takes note that its database has them. What came after is read again at
+	// the next start, and a transaction may be half a megabyte. keptForOthers of them stay in memory for members that lag behind,
+	// of which there are none; 0 would be five thousand.
+	snapshotEvery, keptForOthers = 1000, 1
 	// DefaultPrefix stands before every key, where the configuration does not name another.
 	DefaultPrefix = "/ostiary/"
 	// layout comes after it, and is the version of how records are laid out.
@@ -82,6 +86,7 @@ func startLocked(config EmbeddedConfig) (*Store, error) {
 	c.Name, c.Dir = "ostiary", filepath.Join(folder, "etcd")
 	c.ListenClientUrls, c.ListenPeerUrls = nil, nil // no socket: the client is in this process
 	c.LogLevel, c.ZapLoggerBuilder = "error", embed.NewZapLoggerBuilder(bridged(config.Logger))
+	c.SnapshotCount, c.SnapshotCatchUpEntries = snapshotEvery, keptForOthers
 	c.QuotaBackendBytes = cmp.Or(config.Quota, embeddedQuota)
 	c.InitialCluster = c.InitialClusterFromName(c.Name)
 	etcd, err := start(c)

@@ -23,7 +23,7 @@ import (
 
 const (
 	// firstPage bounds the first answer of a listing, of which most want no more, nextPage the others: a few mebibytes.
-	firstPage, nextPage = 1000, 4000
+	firstPage, nextPage = 1000, 5000
 	// successor makes of a key the least one that is greater.
 	successor = "\x00"
 	// callTimeout bounds one call, so that a store that is gone hangs nobody. An election takes less than two seconds.
@@ -90,31 +90,17 @@ func (s *Store) List(ctx context.Context, prefix, after string, each func(ledger
 	if after != "" {
 		from = max(from, s.prefix+after+successor)
 	}
-	for revision := int64(0); ; { // all that is read is of the first page's revision
-		last, err := "", error(nil)
-		revision, err = s.list(ctx, at, from, end, revision, func(record ledger.Record) error {
-			last = record.Key
-			return each(record)
-		})
-		skip, ok := errors.AsType[*ledger.Skip](err)
-		if err != nil && !ok {
-			return 0, err
-		}
-		if !ok || s.prefix+skip.To >= end {
-			return revision, nil
-		}
-		from = s.prefix + max(skip.To, last+successor)
-	}
+	return s.list(ctx, at, from, end, 0, firstPage, each)
 }
 
 // list hands on what is from one key up to end, until each returns an error. The next page is fetched while one is looked at.
-func (s *Store) list(ctx context.Context, at *link, from, end string, revision int64, each func(ledger.Record) error) (int64, error) {
+func (s *Store) list(ctx context.Context, at *link, from, end string, revision, first int64, each func(ledger.Record) error) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	pages := make(chan *clientv3.GetResponse)
 	fetched := make(chan error, 1)
 	go func() {
 		defer close(pages)
-		fetched <- at.pages(ctx, from, end, revision, pages)
+		fetched <- at.pages(ctx, from, end, revision, first, pages)
 	}()
 	defer func() {
 		cancel()
@@ -127,7 +113,7 @@ func (s *Store) list(ctx context.Context, at *link, from, end string, revision i
 		}
 		for _, kv := range answer.Kvs {
 			if err := each(s.record(kv)); err != nil {
-				return revision, err
+				return 0, err
 			}
 		}
 	}
@@ -137,9 +123,9 @@ func (s *Store) list(ctx context.Context, at *link, from, end string, revision i
 	return revision, nil
 }
 
-// pages reads all keys from one up to end, page by page, as they were at a revision; 0 is that of the first page.
-func (l *link) pages(ctx context.Context, from, end string, revision int64, pages chan<- *clientv3.GetResponse) error {
-	for to, limit := end, int64(firstPage); ; limit = nextPage {
+// pages reads all keys from one up to end, page by page, as they were at a revision; 0 is that of the first page, of so many keys.
+func (l *link) pages(ctx context.Context, from, end string, revision, first int64, pages chan<- *clientv3.GetResponse) error {
+	for to, limit := end, first; ; limit = nextPage {
 		answer, err := l.get(ctx, from, clientv3.WithRange(to), clientv3.WithLimit(limit), clientv3.WithRev(revision))
 		if err != nil {
 			return err
@@ -287,7 +273,9 @@ func (s *Store) Compact(ctx context.Context, revision int64) error {
 
 // record takes the prefix off a key.
 func (s *Store) record(kv keyValue) ledger.Record {
-	return ledger.Record{Key: strings.TrimPrefix(string(kv.GetKey()), s.prefix), Value: kv.GetValue(), Revision: kv.GetModRevision()}
+	return ledger.Record{
+		Key: strings.TrimPrefix(string(kv.GetKey()), s.prefix), Value: kv.GetValue(), Revision: kv.GetModRevision(), Created: kv.GetCreateRevision(),
+	}
 }
 
 // keyValue is what is read of etcd's.
@@ -295,6 +283,7 @@ type keyValue interface {
 	GetKey() []byte
 	GetValue() []byte
 	GetModRevision() int64
+	GetCreateRevision() int64
 }
 
 // fault names an operation that failed, in the ledger's errors where it has one.

@@ -13,16 +13,6 @@ import (
 	"github.com/ostiary/ostiary/internal/ledger/ledgertest"
 )
 
-func open(t *testing.T, folder string) *etcdstore.Store {
-	t.Helper()
-	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: folder, Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
-	return store
-}
-
 func put(t *testing.T, store ledger.Store, key, value string) int64 {
 	t.Helper()
 	return ledgertest.Put(t, store, key, value)
@@ -30,7 +20,7 @@ func put(t *testing.T, store ledger.Store, key, value string) int64 {
 
 func TestEmbedded(t *testing.T) {
 	t.Parallel()
-	store := open(t, filepath.Join(t.TempDir(), "data"))
+	store := ledgertest.Open(t, filepath.Join(t.TempDir(), "data"))
 	ledgertest.Run(t, ledgertest.Subject{Store: store, Other: store, Compact: store.Compact})
 }
 
@@ -43,7 +33,7 @@ func TestEmbeddedKeepsItsData(t *testing.T) {
 	}
 	put(t, store, "k", "v")
 	store.Close()
-	got, err := open(t, folder).Read(t.Context(), "k")
+	got, err := ledgertest.Open(t, folder).Read(t.Context(), "k")
 	if err != nil || string(got.Value) != "v" {
 		t.Errorf("%v, %v after a restart", got, err)
 	}

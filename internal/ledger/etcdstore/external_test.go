@@ -27,7 +27,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen. It says nothing about how soon that is.
-const patience = 30 * time.Second
+const patience = ledgertest.Patience
 
 // tlsFiles writes a server's certificate and what it trusts.
 func tlsFiles(t *testing.T, dir string, authority *testca.CA) transport.TLSInfo {

@@ -1,4 +1,4 @@
-// Package ledgertest holds every ledger.Store to what it promises.
+// Package ledgertest holds every ledger.Store to what it promises, and opens stores and ledgers for the tests of others.
 package ledgertest
 
 import (
@@ -40,8 +40,9 @@ func Run(t *testing.T, s Subject) {
 		{"a listing has more than one page and one revision", pages},
 		{"a listing goes on after a key", after},
 		{"a listing keeps to its prefix, by key", prefixes},
-		{"a listing leaves out what it is told to", skips},
 		{"a listing ends when told", listEnds},
+		{"a span is looked at as of one revision, and counted", scan},
+		{"what was written in a span since", scanSince},
 		{"a watch has every transaction whole and in order", watch},
 		{"a watch ends when told", watchEnds},
 		{"a watch that is too far behind is told so", compacted},
@@ -236,44 +237,6 @@ func pages(t *testing.T, s Subject) {
 	}
 }
 
-func skips(t *testing.T, s Subject) {
-	t.Helper()
-	for _, key := range []string{"s/a/1", "s/a/2", "s/a/3", "s/b/1", "s/c/1", "s/c/2", "s/d"} {
-		Put(t, s.Store, key, "v")
-	}
-	late := int64(0)
-	for name, tt := range map[string]struct {
-		to   map[string]string
-		want []string
-	}{
-		"a group":               {map[string]string{"s/a/1": "s/a0"}, []string{"s/a/1", "s/b/1", "s/c/1", "s/c/2", "s/d"}},
-		"to one of a group":     {map[string]string{"s/a/1": "s/a/3", "s/a/3": "s/c"}, []string{"s/a/1", "s/a/3", "s/c/1", "s/c/2", "s/d"}},
-		"all that is left":      {map[string]string{"s/b/1": "t"}, []string{"s/a/1", "s/a/2", "s/a/3", "s/b/1"}},
-		"what was left already": {map[string]string{"s/b/1": "s/a", "s/d": "s"}, []string{"s/a/1", "s/a/2", "s/a/3", "s/b/1", "s/c/1", "s/c/2", "s/d"}},
-	} {
-		var got []string
-		revision, err := s.Store.List(t.Context(), "s/", "", func(r ledger.Record) error {
-			if len(got) == 0 { // what comes meanwhile is not of the listing's revision
-				late = Put(t, s.Other, "s/e", "v")
-				Put(t, s.Other, "s/d", "v")
-				defer func() {
-					if _, err := s.Other.Commit(t.Context(), ledger.Transaction{Deletes: []string{"s/e"}}); err != nil {
-						t.Fatal(err)
-					}
-				}()
-			}
-			got = append(got, r.Key)
-			if to, ok := tt.to[r.Key]; ok {
-				return &ledger.Skip{To: to}
-			}
-			return nil
-		})
-		if diff := cmp.Diff(tt.want, got); err != nil || diff != "" || revision == 0 || revision >= late {
-			t.Errorf("%s: revision %d, before %d, %v (-want +got):\n%s", name, revision, late, err, diff)
-		}
-	}
-}
-
 func after(t *testing.T, s Subject) {
 	t.Helper()
 	for _, key := range []string{"p/a", "p/a/b", "p/b", "p/c"} {
@@ -314,6 +277,115 @@ func listEnds(t *testing.T, s Subject) {
 	cancel()
 	if _, err := s.Store.List(ctx, "e/", "", func(ledger.Record) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// scanned returns what a scan hands on, and how many records it counts.
+func scanned(t *testing.T, store ledger.Store, span ledger.Span) (found map[string]string, of ledger.Scanned) {
+	t.Helper()
+	found = make(map[string]string)
+	of, err := store.Scan(t.Context(), span, func(r ledger.Record) error {
+		if r.Revision == 0 || r.Created == 0 || r.Created > r.Revision || span.At > 0 && r.Revision > span.At {
+			t.Errorf("record %v", r)
+		}
+		value := string(r.Value)
+		if r.Created > span.Since {
+			value += " new"
+		}
+		found[r.Key] = value
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found, of
+}
+
+func scan(t *testing.T, s Subject) {
+	t.Helper()
+	for _, key := range []string{"g/a", "g/b", "g/c", "g0"} {
+		Put(t, s.Store, key, "1")
+	}
+	now := Put(t, s.Store, "h/a", "1")
+	Put(t, s.Other, "g/a", "2")
+	if _, err := s.Other.Commit(t.Context(), ledger.Transaction{Deletes: []string{"g/b"}}); err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		span  ledger.Span
+		want  map[string]string
+		count int64
+	}{
+		"the present":        {ledger.Span{From: "g/", To: "g0"}, map[string]string{"g/a": "2 new", "g/c": "1 new"}, 2},
+		"earlier":            {ledger.Span{From: "g/", To: "g0", At: now}, map[string]string{"g/a": "1 new", "g/b": "1 new", "g/c": "1 new"}, 3},
+		"from the middle":    {ledger.Span{From: "g/b", To: "g0\x00", At: now}, map[string]string{"g/b": "1 new", "g/c": "1 new", "g0": "1 new"}, 3},
+		"none":               {ledger.Span{From: "g/d", To: "g/z"}, map[string]string{}, 0},
+		"how many there are": {ledger.Span{From: "g/", To: "g0", Since: now, At: now}, map[string]string{}, 3},
+	} {
+		got, of := scanned(t, s.Store, tt.span)
+		if diff := cmp.Diff(tt.want, got); diff != "" || of.Count != tt.count || tt.span.At != 0 && of.Revision != tt.span.At || of.Revision < now {
+			t.Errorf("%s: %+v (-want +got):\n%s", name, of, diff)
+		}
+	}
+	all := list(t, s.Store, "", "")
+	if got, of := scanned(t, s.Store, ledger.Span{}); len(got) != len(all) || of.Count != int64(len(all)) {
+		t.Errorf("%d records, %d counted, %d there", len(got), of.Count, len(all))
+	}
+	enough := errors.New("enough")
+	if _, err := s.Store.Scan(t.Context(), ledger.Span{From: "g/", To: "g0"}, func(ledger.Record) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("error %v", err)
+	}
+}
+
+func scanSince(t *testing.T, s Subject) {
+	t.Helper()
+	const records, few, many = 400, 7, 300
+	key := func(i int) string { return fmt.Sprintf("m/%04d", i) }
+	write := func(value string, from, to int) (revision int64) {
+		for from < to {
+			var hundred ledger.Transaction
+			for ; from < to && len(hundred.Puts) < 100; from++ {
+				hundred.Puts = append(hundred.Puts, ledger.Record{Key: key(from), Value: []byte(value)})
+			}
+			var err error
+			if revision, err = s.Other.Commit(t.Context(), hundred); err != nil {
+				t.Fatal(err)
+			}
+		}
+		return revision
+	}
+	start := write("1", 0, records)
+	if _, err := s.Other.Commit(t.Context(), ledger.Transaction{Deletes: []string{key(0), key(1)}}); err != nil {
+		t.Fatal(err)
+	}
+	write("again", 1, 2)
+	write("2", 2, few)
+	write("new", records, records+1)
+	now := Put(t, s.Other, "m0", "beside it")
+	write("later", 3, 4)
+	write("later", records+1, records+2)
+	want := map[string]string{key(1): "again new", key(records): "new new"}
+	for i := 2; i < few; i++ {
+		want[key(i)] = "2"
+	}
+	span := ledger.Span{From: "m/", To: "m0", Since: start, At: now}
+	if got, of := scanned(t, s.Store, span); !cmp.Equal(want, got) || of.Revision != now || of.Count != records { // one less and one more
+		t.Errorf("%+v (-want +got):\n%s", of, cmp.Diff(want, got))
+	}
+	now = write("3", few, many)
+	delete(want, key(3))
+	for i := few; i < many; i++ {
+		want[key(i)] = "3"
+	}
+	want[key(3)], want[key(records+1)] = "later", "later new"
+	if got, of := scanned(t, s.Store, ledger.Span{From: "m/", To: "m0", Since: start}); !cmp.Equal(want, got) || of.Revision < now || of.Count != records+1 {
+		t.Errorf("many: %+v (-want +got):\n%s", of, cmp.Diff(want, got))
+	}
+	if err := s.Compact(t.Context(), now); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Store.Scan(t.Context(), span, func(ledger.Record) error { return nil }); !errors.Is(err, ledger.ErrCompacted) {
+		t.Errorf("as of a revision that is not kept: %v", err)
 	}
 }
 

@@ -85,13 +85,18 @@ func (k *keys) seal(key string, value []byte) []byte {
 	return k.aead.Seal(out, nonce, value, k.bound(key))
 }
 
-// open opens the value of a key. What it returns is never nil.
+// open opens the value of a key, and leaves it as it is. What it returns is never nil.
 func (k *keys) open(key string, value []byte) ([]byte, error) {
+	return k.openInto(make([]byte, 0, max(0, len(value)-overhead)), key, value)
+}
+
+// openInto opens the value of a key into a slice, which may begin where what is sealed in the value does.
+func (k *keys) openInto(into []byte, key string, value []byte) ([]byte, error) {
 	if len(value) < overhead || value[0] != sealed {
 		return nil, fmt.Errorf("sealedstore: %s: %w", key, ErrTampered)
 	}
 	nonce, text := value[1:1+chacha20poly1305.NonceSizeX], value[1+chacha20poly1305.NonceSizeX:]
-	plain, err := k.aead.Open(make([]byte, 0, len(value)-overhead), nonce, text, k.bound(key))
+	plain, err := k.aead.Open(into, nonce, text, k.bound(key))
 	if err != nil {
 		return nil, fmt.Errorf("sealedstore: %s: %w", key, ErrTampered)
 	}
@@ -104,6 +109,21 @@ func (k *keys) openRecord(record ledger.Record) (ledger.Record, error) {
 		return record, nil
 	}
 	plain, err := k.open(record.Key, record.Value)
+	if err != nil {
+		return ledger.Record{}, err
+	}
+	record.Value = plain
+	return record, nil
+}
+
+// openOwn does the same in the place of what is sealed: of a million records, half of what is allocated.
+func (k *keys) openOwn(record ledger.Record) (ledger.Record, error) {
+	const start = 1 + chacha20poly1305.NonceSizeX
+	into := []byte{}
+	if len(record.Value) > start {
+		into = record.Value[start:start]
+	}
+	plain, err := k.openInto(into, record.Key, record.Value)
 	if err != nil {
 		return ledger.Record{}, err
 	}

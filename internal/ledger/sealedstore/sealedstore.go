@@ -102,12 +102,36 @@ func (s *Store) List(ctx context.Context, prefix, after string, each func(ledger
 		if isOwn(record.Key) {
 			return nil
 		}
-		record, err := k.openRecord(record)
+		record, err := k.openOwn(record)
 		if err != nil {
 			return err
 		}
 		return each(record)
 	})
+}
+
+// Scan implements ledger.Store.
+func (s *Store) Scan(ctx context.Context, span ledger.Span, each func(ledger.Record) error) (ledger.Scanned, error) {
+	k, err := s.keys(ctx)
+	if err != nil {
+		return ledger.Scanned{}, err
+	}
+	scanned, err := s.inner.Scan(ctx, span, func(record ledger.Record) error {
+		if isOwn(record.Key) {
+			return nil
+		}
+		record, err := k.openOwn(record)
+		if err != nil {
+			return err
+		}
+		return each(record)
+	})
+	for _, own := range [...]string{metaKey, seedKey} { // both are there, or the store would not be open
+		if span.From <= own && (span.To == "" || own < span.To) {
+			scanned.Count--
+		}
+	}
+	return scanned, err
 }
 
 // Watch implements ledger.Store.

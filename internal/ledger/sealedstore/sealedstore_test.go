@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -18,12 +17,7 @@ import (
 
 func embedded(t *testing.T) *etcdstore.Store {
 	t.Helper()
-	store, err := etcdstore.Embedded(etcdstore.EmbeddedConfig{Directory: filepath.Join(t.TempDir(), "data"), Logger: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(store.Close)
-	return store
+	return ledgertest.Open(t, filepath.Join(t.TempDir(), "data"))
 }
 
 // newKey makes a key as operators do.
