@@ -32,7 +32,7 @@ var shared struct {
 	planes [2]*controlplane.ControlPlane
 }
 
-func TestMain(m *testing.M) { stage.Main(m, binaries.All(), set) }
+func TestMain(m *testing.M) { stage.Main(m, append(binaries.All(), binaries.Helm), set) }
 
 func set(ctx context.Context, s *stage.Stage) (err error) {
 	shared.paths = s.Paths

@@ -11,7 +11,7 @@ import (
 )
 
 func main() {
-	if _, err := binaries.FromEnvironment(os.Stderr).Build(context.Background(), binaries.All()...); err != nil {
+	if _, err := binaries.FromEnvironment(os.Stderr).Build(context.Background(), append(binaries.All(), binaries.Helm)...); err != nil {
 		_, _ = fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}

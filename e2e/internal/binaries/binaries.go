@@ -1,5 +1,6 @@
 // Package binaries builds the programs that the end-to-end tests run: those of Kubernetes and etcd from the modules
-// that e2e/go.mod pins, and Ostiary's own from the main module. They land in .cache/bin of the repository.
+// that e2e/go.mod pins, Helm from the module below e2e/programs, and Ostiary's own from the main module. They land in .cache/bin of
+// the repository.
 //
 // A first build compiles Kubernetes, which takes some minutes on a small machine; every later one only asks the go
 // command whether something changed. One build runs at a time, whichever test package asks for it.
@@ -64,14 +65,14 @@ func (b Builder) Build(ctx context.Context, programs ...Program) (Paths, error) 
 		return nil, fmt.Errorf("make the folder for programs: %w", err)
 	}
 	known := sources()
-	groups := map[group][]source{}
+	wanted := map[group][]source{}
 	paths := Paths{}
 	for _, p := range programs {
 		src, ok := known[p]
 		if !ok {
 			return nil, fmt.Errorf("build %q: no such program; see the list in package binaries", p)
 		}
-		groups[src.group] = append(groups[src.group], src)
+		wanted[src.group] = append(wanted[src.group], src)
 		paths[p] = filepath.Join(b.groupDir(dir, src.group), src.builtAs)
 	}
 	if b.Built {
@@ -87,11 +88,11 @@ func (b Builder) Build(ctx context.Context, programs ...Program) (Paths, error) 
 		return nil, err
 	}
 	defer unlock()
-	for _, g := range []group{etcdGroup, kubernetesGroup, ostiaryGroup} {
-		if len(groups[g]) == 0 {
+	for _, g := range groups() {
+		if len(wanted[g]) == 0 {
 			continue
 		}
-		if err := b.buildGroup(ctx, root, dir, g, groups[g]); err != nil {
+		if err := b.buildGroup(ctx, root, dir, g, wanted[g]); err != nil {
 			return nil, err
 		}
 	}
@@ -130,6 +131,8 @@ func (b Builder) buildGroup(ctx context.Context, root, dir string, g group, srcs
 			// scrypt is made to be slow; the race detector would find nothing in it, and makes it eight times slower.
 			flags = append(flags, "-race", "-gcflags=golang.org/x/crypto/scrypt=-race=false")
 		}
+	case helmGroup:
+		moduleDir = filepath.Join(moduleDir, "programs", srcs[0].builtAs)
 	case etcdGroup:
 	}
 	target := b.groupDir(dir, g)

@@ -11,6 +11,8 @@ const (
 	Etcd                  Program = "etcd"
 	Ostiary               Program = "ostiary"
 	KubectlOstiary        Program = "kubectl-ostiary"
+	// Helm is built from a module of its own, below e2e/programs: what it requires differs from what Kubernetes does.
+	Helm Program = "helm"
 )
 
 // ControlPlane is what a control plane and its command line need.
@@ -18,7 +20,7 @@ func ControlPlane() []Program {
 	return []Program{KubeAPIServer, KubeControllerManager, Kubectl, Etcd}
 }
 
-// All is every program.
+// All is every program but Helm, which one package alone needs.
 func All() []Program { return append(ControlPlane(), Ostiary, KubectlOstiary) }
 
 // source says where a program comes from. Programs of one group are built by one go command.
@@ -35,7 +37,13 @@ const (
 	kubernetesGroup group = iota + 1
 	etcdGroup
 	ostiaryGroup
+	helmGroup
 )
+
+// groups are all groups, in the order in which they are built.
+func groups() []group {
+	return []group{etcdGroup, kubernetesGroup, ostiaryGroup, helmGroup}
+}
 
 // sources is the one list of what can be built.
 func sources() map[Program]source {
@@ -46,5 +54,6 @@ func sources() map[Program]source {
 		Etcd:                  {etcdGroup, "go.etcd.io/etcd/server/v3", "server"},
 		Ostiary:               {ostiaryGroup, "./cmd/ostiary", "ostiary"},
 		KubectlOstiary:        {ostiaryGroup, "./cmd/kubectl-ostiary", "kubectl-ostiary"},
+		Helm:                  {helmGroup, "helm.sh/helm/v4/cmd/helm", "helm"},
 	}
 }
