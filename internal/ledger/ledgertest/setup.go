@@ -29,7 +29,7 @@ func Open(tb testing.TB, folder string) *etcdstore.Store {
 // Start runs a ledger until the returned function is called, or else until the end of the test.
 func Start(tb testing.TB, l *ledger.Ledger) (stop func()) {
 	tb.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context())) // stop ends it, after what else the test has
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
 	stop = sync.OnceFunc(func() {
