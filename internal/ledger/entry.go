@@ -127,6 +127,9 @@ type known uint64
 // bucketShift is where the bucket stands. An index takes 55 bits at the most: a thousand acts a second for a million years.
 const bucketShift = 56
 
+// lastIndex is after every act.
+const lastIndex = 1<<(bucketShift-1) - 1
+
 // in returns k with its bucket.
 func (k known) in(bucket uint8) known { return k&(1<<bucketShift-1) | known(bucket)<<bucketShift }
 

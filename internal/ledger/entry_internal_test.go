@@ -42,3 +42,16 @@ func FuzzRevocation(f *testing.F) {
 		}
 	})
 }
+
+// TestIndexAndBucket: neither touches the other, up to the last index there is.
+func TestIndexAndBucket(t *testing.T) {
+	t.Parallel()
+	for _, index := range []uint64{0, 1, 1 << 32, lastIndex} {
+		for _, issued := range []bool{false, true} {
+			k := knownOf(index, issued).in(255)
+			if k.index() != index || k.issued() != issued || k.bucket() != 255 || k.in(0) != knownOf(index, issued) {
+				t.Errorf("index %d, issued %v: %x", index, issued, uint64(k))
+			}
+		}
+	}
+}

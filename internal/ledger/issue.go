@@ -54,11 +54,10 @@ func (l *Ledger) Issue(ctx context.Context, entry *Entry, with ...Record) error 
 // Shut returns the name of a revocation that a credential would fall under if it were put on record now, before it is made; empty
 // if there is none. It judges by what this replica knows.
 func (l *Ledger) Shut(cred *authn.Credential) string {
-	const last = 1 << 62 // after every act
 	m := l.mirror
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return m.look(cred, facts{issued: unix(cred.NotBefore, math.MinInt64), now: time.Now().Unix(), entry: knownOf(last, true), recorded: true})
+	return m.look(cred, facts{issued: unix(cred.NotBefore, math.MinInt64), now: time.Now().Unix(), entry: knownOf(lastIndex, true), recorded: true})
 }
 
 // Falls returns the name of a revocation that a credential falls under; empty if there is none. It judges by what this replica

@@ -19,6 +19,7 @@ import (
 	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/lockout"
 	"github.com/ostiary/ostiary/internal/secret"
+	"github.com/ostiary/ostiary/internal/tokenstrength"
 )
 
 // attacker and clean are two sources; the wrong tokens of a source differ, as guesses do.
@@ -47,7 +48,13 @@ func from(source string) *authn.Request {
 }
 
 // strong is a token that holds more than 128 bits; each call gives another.
-func strong() string { return rand.Text() + rand.Text() }
+func strong() string {
+	for { // by chance, one in some ten thousand looks as if somebody had thought it up
+		if token := rand.Text() + rand.Text(); tokenstrength.Bits(token) >= 128 {
+			return token
+		}
+	}
+}
 
 // bootstrap is a token of an id; each call gives another secret.
 func bootstrap(id string) string {
