@@ -24,7 +24,7 @@ import (
 
 const (
 	// fewSources is how many addresses guess, and manySources before a release, unless OSTIARY_SWARM_SOURCES says otherwise.
-	fewSources, manySources = 1000, 2500
+	fewSources, manySources = 500, 2500
 	// attackers is how many connections they have at a time.
 	attackers = 16
 	// pairBudget and prefixBudget are what a source may try at once, of one id and in all.
