@@ -158,6 +158,7 @@ func (s *swarm) attack(ctx context.Context, i int64) {
 			tokens = append(tokens, wrongPassword())
 		}
 	}
+	began := time.Now()
 	statuses, err := s.guess(ctx, netip.AddrFrom4(four), tokens)
 	if err != nil {
 		s.failed.Add(1)
@@ -174,7 +175,7 @@ func (s *swarm) attack(ctx context.Context, i int64) {
 		}
 	}
 	s.judged.Add(int64(looked))
-	if looked > most {
+	if looked > most+int(time.Since(began)/comesBack) { // strangers wait for refusals when they are many
 		s.over.Add(1)
 	}
 }

@@ -29,6 +29,8 @@ const (
 	attackers = 16
 	// pairBudget and prefixBudget are what a source may try at once, of one id and in all.
 	pairBudget, prefixBudget = 5, 20
+	// comesBack is how long it takes until a source may try one more.
+	comesBack = 10 * time.Second
 	// warm is for how long good users work before anything is measured: each of them is on record then. quiet is for how long they do
 	// before the attack.
 	warm, quiet = 2 * time.Second, 6 * time.Second
