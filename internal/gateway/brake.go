@@ -11,8 +11,8 @@ import (
 
 const (
 	// refusalsPerSecond is how many strangers a second are told for each processor that they are not let in. With a connection of its own,
-	// each costs less than a millisecond: a fifth of a processor.
-	refusalsPerSecond = 200
+	// each costs less than a millisecond: a tenth of a processor.
+	refusalsPerSecond = 100
 	// longestBrake is how long one more has to wait at the most. Who mistyped notices nothing of that, and who waits holds little.
 	longestBrake = time.Second
 )
