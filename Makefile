@@ -8,7 +8,7 @@ LINT = $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml
 help: ## List the targets
 	@grep -hE '^[a-z0-9]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9]+):.*## /\1\t/' | expand -t 10
 
-build: ## Build both programs into bin/, and for every other platform into bin/cross/
+build: ## Build both programs into bin/, and for every other platform into bin/cross/, where the plugin's tests must compile, too
 	CGO_ENABLED=0 go build -trimpath -o bin/ ./cmd/...
 	go run -C tools ./crossbuild
 
@@ -31,7 +31,7 @@ lint: ## Run the linters of .golangci.yml over every module
 	go build -C tools -o ../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	$(LINT)
 	cd tools && $(LINT)
-	cd e2e && $(LINT)
+	cd e2e && $(LINT) --build-tags k9s
 
 fmt: ## Format every module as the linters want it
 	go build -C tools -o ../bin/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
@@ -58,6 +58,9 @@ diff: ## Compare the gate's decisions with kube-apiserver's on N generated reque
 chaos: ## Revoke CHAOS_TRIALS (10000) times while replicas and etcd are stopped, killed and cut off, by a CHAOS_SEED
 	CHAOS_TRIALS=$(or $(CHAOS_TRIALS),10000) CHAOS_SEED=$(CHAOS_SEED) go test -C e2e -count=1 -v -timeout 24h -run 'TestRevocationsHold|TestOneMemberLost' ./chaos
 
+k9s: ## Build k9s from source, which takes long, and have it show pods through the gate
+	go test -C e2e -tags k9s -count=1 -timeout 40m -v -run TestK9s ./login
+
 bench: ## Measure Ostiary beside a plain reverse proxy, a full ledger beside an empty one (RECORDS), and parts beside Kubernetes' own
 	cd e2e && go run ./cmd/bench $(if $(RECORDS),-records $(RECORDS))
 	go test -run '^$$' -bench 'FirstSight|Review|Mirror' ./internal/authn ./internal/tokenreview ./internal/ledger
@@ -69,7 +72,7 @@ vuln: ## Look for known vulnerabilities in what the programs call; needs the onl
 	go build -C tools -o ../bin/ golang.org/x/vuln/cmd/govulncheck
 	bin/govulncheck ./cmd/...
 
-release: check long build ## Do all checks, then write the checksums of the programs in bin/cross/
+release: check long k9s build ## Do all checks, then write the checksums of the programs in bin/cross/
 	cd bin/cross && sha256sum *ostiary-* > SHA256SUMS
 
-.PHONY: help build test long programs lint fmt gen check fuzz e2e diff chaos bench demo vuln release
+.PHONY: help build test long programs lint fmt gen check fuzz e2e diff chaos k9s bench demo vuln release
