@@ -193,6 +193,9 @@ func isPublic(server string) (public, known bool) {
 
 // fullAdmin reports whether a subject, as holders names it, may do everything by a role, so that no detour matters.
 func (in *input) fullAdmin(holder string) bool {
+	if admin, known := in.admins[holder]; known {
+		return admin
+	}
 	kind, name, _ := strings.Cut(holder, " ")
 	subject := power.With(name)
 	switch kind {
@@ -202,7 +205,9 @@ func (in *input) fullAdmin(holder string) bool {
 		namespace, account, _ := strings.Cut(name, "/")
 		subject = power.Account{Namespace: namespace, Name: account}.Subject()
 	}
-	return in.policy().Of(subject).Level >= power.ClusterAdmin
+	admin := in.policy().Of(subject).Level >= power.ClusterAdmin
+	in.admins[holder] = admin
+	return admin
 }
 
 // fromAnotherNode reports whether an address is that of a node other than the given one.

@@ -24,7 +24,7 @@ func judgeSA10(in *input, v *verdict) {
 			continue
 		}
 		if in.byPerson(o) || in.fromOutside(o) && len(in.f.Nodes) > 0 {
-			v.fail("user "+o.Username, facts.EvidenceUse, "the token in the Secret %s was used by %s from %s, which is no node", o.Secret, agentName(o.Agent), o.Source)
+			v.fail("user "+o.Username, facts.EvidenceUse, "the token in the Secret %s was used by %s from %s, which is no node and no pod", o.Secret, agentName(o.Agent), o.Source)
 		}
 	}
 	v.pass(facts.EvidenceUse, "tokens in Secrets were used from nodes only")
