@@ -76,7 +76,7 @@ func (f *gatherFlags) gather(ctx context.Context, flags *genericclioptions.Confi
 	}
 	g.CertificateFiles(f.certificates)
 	if f.noCluster && len(node.Manifests)+len(f.kubeconfigs)+len(f.kubelets)+len(f.texts)+len(f.certificates)+len(f.auditLogs) == 0 {
-		return nil, fmt.Errorf("nothing to look at: --no-cluster needs --manifest, --node, --kubeconfig-file, --kubelet-config or --join-file")
+		return nil, fmt.Errorf("nothing to look at: --no-cluster needs --node, --manifest, --kubeconfig-file, --certificate-file, --kubelet-config, --join-file or --audit-log")
 	}
 	if err := g.Node(node); err != nil {
 		return nil, err
