@@ -53,6 +53,12 @@ func TestUndecided(t *testing.T) {
 		{"a token of no lifetime", "OI-07", "was not recorded", used(facts.Observation{Username: "idp:dave", Mechanism: "jwt", CredentialID: "JTI=dave"})},
 		{"API servers that nobody saw", "OI-13", "who runs the API servers", func(f *facts.Facts) { f.APIServers = nil }},
 		{"a provider of which nothing is known", "OI-08", "what runs beside the provider", func(f *facts.Facts) { f.Software = nil }},
+		{"a rule about users' names in another form", "OI-01", "startsWith", issuer(func(i *facts.Issuer) {
+			i.Username.Prefix, i.UserRules = "", []string{"user.username.startsWith('system:') == false"}
+		})},
+		{"one about their groups", "OI-02", "exists", issuer(func(i *facts.Issuer) {
+			i.Groups, i.UserRules = facts.Mapping{Claim: "groups"}, []string{"!user.groups.exists(g, g.startsWith('system:'))"}
+		})},
 		{"kubelets at which nobody looked", "TL-03", "1 of 2 nodes", oneKubelet},
 		{"the same, of certificates that are renewed", "XC-22", "1 of 2 nodes", oneKubelet},
 		{"sources that nobody asked", "OV-06", "service account token Secrets: not looked at", func(f *facts.Facts) {

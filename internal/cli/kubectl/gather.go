@@ -61,6 +61,7 @@ func (f *gatherFlags) add(command *cobra.Command) {
 
 // gather collects the facts.
 func (f *gatherFlags) gather(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (*facts.Facts, error) {
+	saveMemory()
 	g := collect.New(time.Now(), version.Get().Version)
 	g.Progress = progressTo(streams)
 	node := collect.Node{Manifests: f.manifests, Root: f.root, Kubelets: f.kubelets, Texts: f.texts}

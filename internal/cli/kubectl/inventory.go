@@ -102,7 +102,6 @@ func (i *inventoryFlags) build(ctx context.Context, flags *genericclioptions.Con
 	if i.dormant < 0 {
 		return nil, fmt.Errorf("--dormant %s: want a time that is not below zero", i.dormant)
 	}
-	saveMemory()
 	found, err := i.facts(ctx, flags, streams)
 	if err != nil {
 		return nil, err

@@ -44,6 +44,7 @@ func (f *factFlags) facts(ctx context.Context, flags *genericclioptions.ConfigFl
 			return nil, fmt.Errorf("--%s says what to look at, and a snapshot is judged as it is: give it to \"kubectl ostiary snapshot\", or leave --from-snapshot out", flag.Name)
 		}
 	}
+	saveMemory()
 	file, err := os.Open(f.snapshot)
 	if err != nil {
 		return nil, err
