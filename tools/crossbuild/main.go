@@ -1,5 +1,5 @@
 // Crossbuild builds both programs for every platform that they are meant for, without C, and so proves that they build
-// there. Run it in the folder tools: go run ./crossbuild.
+// there, as the tests of the packages do that differ between systems. Run it in the folder tools: go run ./crossbuild.
 package main
 
 import (
@@ -49,6 +49,17 @@ func (t target) command(ctx context.Context) *exec.Cmd {
 	return build
 }
 
+// systems are those, besides the one that tests run on, for which the tests of the plugin's packages must compile.
+func systems() []string { return []string{"darwin", "windows"} }
+
+// check compiles those tests for a system, and has vet look at them. It runs none.
+func check(ctx context.Context, system string) *exec.Cmd {
+	vet := exec.CommandContext(ctx, "go", "vet", "-trimpath", "./cmd/kubectl-ostiary", "./internal/cli/kubectl/...", "./internal/signin/...")
+	vet.Dir = mainModule
+	vet.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS="+system)
+	return vet
+}
+
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	err := run(ctx, os.Stdout, os.Stderr)
@@ -68,6 +79,13 @@ func run(ctx context.Context, out, errOut io.Writer) error {
 		}
 		if _, err := fmt.Fprintln(out, "built", target.file()); err != nil {
 			return fmt.Errorf("cannot report: %w", err)
+		}
+	}
+	for _, system := range systems() {
+		vet := check(ctx, system)
+		vet.Stdout, vet.Stderr = out, errOut
+		if err := vet.Run(); err != nil {
+			return fmt.Errorf("the tests of kubectl-ostiary do not compile for %s: %w", system, err)
 		}
 	}
 	return nil

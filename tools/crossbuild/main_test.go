@@ -20,6 +20,11 @@ func TestTargets(t *testing.T) {
 			}
 		}
 	}
+	for _, system := range systems() {
+		if environment := check(t.Context(), system).Env; !slices.Contains(environment, "GOOS="+system) || !slices.Contains(environment, "CGO_ENABLED=0") {
+			t.Errorf("tests are compiled for another system than %s", system)
+		}
+	}
 	want := []string{
 		"bin/cross/ostiary-linux-amd64",
 		"bin/cross/ostiary-linux-arm64",

@@ -1,5 +1,5 @@
 // Package binaries builds the programs that the end-to-end tests run: those of Kubernetes and etcd from the modules
-// that e2e/go.mod pins, Helm from the module below e2e/programs, and Ostiary's own from the main module. They land in .cache/bin of
+// that e2e/go.mod pins, Helm and k9s from the modules below e2e/programs, and Ostiary's own from the main module. They land in .cache/bin of
 // the repository.
 //
 // A first build compiles Kubernetes, which takes some minutes on a small machine; every later one only asks the go
@@ -131,7 +131,7 @@ func (b Builder) buildGroup(ctx context.Context, root, dir string, g group, srcs
 			// scrypt is made to be slow; the race detector would find nothing in it, and makes it eight times slower.
 			flags = append(flags, "-race", "-gcflags=golang.org/x/crypto/scrypt=-race=false")
 		}
-	case helmGroup:
+	case helmGroup, k9sGroup:
 		moduleDir = filepath.Join(moduleDir, "programs", srcs[0].builtAs)
 	case etcdGroup:
 	}

@@ -11,8 +11,9 @@ const (
 	Etcd                  Program = "etcd"
 	Ostiary               Program = "ostiary"
 	KubectlOstiary        Program = "kubectl-ostiary"
-	// Helm is built from a module of its own, below e2e/programs: what it requires differs from what Kubernetes does.
+	// Helm and K9s are built from modules of their own, below e2e/programs: what they require differs from what Kubernetes does.
 	Helm Program = "helm"
+	K9s  Program = "k9s"
 )
 
 // ControlPlane is what a control plane and its command line need.
@@ -20,7 +21,7 @@ func ControlPlane() []Program {
 	return []Program{KubeAPIServer, KubeControllerManager, Kubectl, Etcd}
 }
 
-// All is every program but Helm, which one package alone needs.
+// All is every program but Helm and K9s, which one package alone needs.
 func All() []Program { return append(ControlPlane(), Ostiary, KubectlOstiary) }
 
 // source says where a program comes from. Programs of one group are built by one go command.
@@ -38,11 +39,12 @@ const (
 	etcdGroup
 	ostiaryGroup
 	helmGroup
+	k9sGroup
 )
 
 // groups are all groups, in the order in which they are built.
 func groups() []group {
-	return []group{etcdGroup, kubernetesGroup, ostiaryGroup, helmGroup}
+	return []group{etcdGroup, kubernetesGroup, ostiaryGroup, helmGroup, k9sGroup}
 }
 
 // sources is the one list of what can be built.
@@ -55,5 +57,6 @@ func sources() map[Program]source {
 		Ostiary:               {ostiaryGroup, "./cmd/ostiary", "ostiary"},
 		KubectlOstiary:        {ostiaryGroup, "./cmd/kubectl-ostiary", "kubectl-ostiary"},
 		Helm:                  {helmGroup, "helm.sh/helm/v4/cmd/helm", "helm"},
+		K9s:                   {k9sGroup, "github.com/derailed/k9s", "k9s"},
 	}
 }
