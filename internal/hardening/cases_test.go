@@ -247,7 +247,9 @@ func cases() map[string]checkCase {
 			fires: both(withStrongAccount, granted(group("idp:developers"), rule("create,get", "", "secrets"))),
 			quiet: granted(group("idp:developers"), rule("create,get", "", "secrets")),
 		},
-		"SA-10": {fires: secretUsed(facts.Observation{Source: "192.0.2.1", Agent: person}), quiet: both(secretUsed(facts.Observation{Source: "10.0.0.1", Agent: "builder/v1"}),
+		"SA-10": {fires: secretUsed(facts.Observation{Source: "192.0.2.1", Agent: person}), also: []func(*facts.Facts){
+			used(facts.Observation{Username: "system:serviceaccount:ci:builder", Source: "192.0.2.1", Agent: person}),
+		}, quiet: both(secretUsed(facts.Observation{Source: "10.0.0.1", Agent: "builder/v1"}),
 			secretUsed(facts.Observation{Source: "10.244.1.7", Agent: "builder/v1"}), func(f *facts.Facts) { f.Nodes[1].PodRanges = []string{"10.244.1.0/24", "fd00::/64"} })},
 		"SA-11": {fires: setFlag("service-account-lookup", "false"), quiet: setFlag("service-account-lookup", "true")},
 		"SA-12": {fires: stored("ConfigMap", "service account token"), also: []func(*facts.Facts){

@@ -59,6 +59,9 @@ func TestUndecided(t *testing.T) {
 		{"one about their groups", "OI-02", "exists", issuer(func(i *facts.Issuer) {
 			i.Groups, i.UserRules = facts.Mapping{Claim: "groups"}, []string{"!user.groups.exists(g, g.startsWith('system:'))"}
 		})},
+		{"a token that no id tells from one in a Secret", "SA-10", "by its id", func(f *facts.Facts) {
+			f.Usage.Observed = []facts.Observation{{Username: "system:serviceaccount:ci:builder", Source: "10.0.0.1", Agent: "builder/v1"}}
+		}},
 		{"kubelets at which nobody looked", "TL-03", "1 of 2 nodes", oneKubelet},
 		{"the same, of certificates that are renewed", "XC-22", "1 of 2 nodes", oneKubelet},
 		{"sources that nobody asked", "OV-06", "service account token Secrets: not looked at", func(f *facts.Facts) {
