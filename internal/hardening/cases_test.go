@@ -193,14 +193,16 @@ func cases() map[string]checkCase {
 			}},
 		},
 		"BT-06": {fires: func(f *facts.Facts) { f.ClusterInfo.Signatures[0].Guessed = true }, quiet: func(f *facts.Facts) { f.ClusterInfo = &facts.ClusterInfo{} }},
-		"BT-08": {fires: func(f *facts.Facts) {
-			f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind("odd", "view", group("system:bootstrappers")))
-		}, also: []func(*facts.Facts){func(f *facts.Facts) {
-			f.BootstrapTokens[0].ExtraGroups = []string{"idp:operators"}
-		}, func(f *facts.Facts) {
-			f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind("odd", "view", user("system:bootstrap:k3x9qz")))
-		}, joinRole("kubeadm:kubelet-config-1.30", rule("*", "", "secrets")), joinRole("kubeadm:kubeadm-certs", rule("get", "", "secrets"))},
-			quiet: joinRole("kubeadm:kubeadm-certs", rule("get", "", "secrets", "kubeadm-certs"))},
+		"BT-08": {
+			fires: func(f *facts.Facts) {
+				f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind("odd", "view", group("system:bootstrappers")))
+			}, also: []func(*facts.Facts){func(f *facts.Facts) {
+				f.BootstrapTokens[0].ExtraGroups = []string{"idp:operators"}
+			}, func(f *facts.Facts) {
+				f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind("odd", "view", user("system:bootstrap:k3x9qz")))
+			}, joinRole("kubeadm:kubelet-config-1.30", rule("*", "", "secrets")), joinRole("kubeadm:kubeadm-certs", rule("get", "", "secrets"))},
+			quiet: joinRole("kubeadm:kubeadm-certs", rule("get", "", "secrets", "kubeadm-certs")),
+		},
 		"BT-09": {
 			fires: used(facts.Observation{Username: "system:bootstrap:k3x9qz", Actions: []string{"list pods"}}),
 			quiet: used(facts.Observation{Username: "system:bootstrap:k3x9qz", Actions: []string{"create certificates.k8s.io/certificatesigningrequests", "get configmaps", "get nodes", "get path"}}),
