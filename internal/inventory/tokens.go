@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -144,20 +145,27 @@ func (b *builder) requestedTokens() {
 		b.add(c, string(facts.SourceUsage))
 	}
 	for i := range b.facts.Kubeconfigs {
-		file := &b.facts.Kubeconfigs[i]
-		for j := range file.Users {
-			if token := file.Users[j].Token; token != nil && token.JWT {
-				b.heldToken(token, file.File.Path)
-			}
+		for j := range b.facts.Kubeconfigs[i].Users {
+			b.heldToken(&b.facts.Kubeconfigs[i], &b.facts.Kubeconfigs[i].Users[j])
 		}
 	}
 }
 
-// heldToken lists a token that lies in a file, by what it says of itself.
-func (b *builder) heldToken(token *facts.HeldToken, path string) {
+// heldToken lists the token of a kubeconfig's user: by what it says of itself where it does, and else as one of somebody, unless it is listed
+// where it comes from.
+func (b *builder) heldToken(file *facts.Kubeconfig, user *facts.KubeconfigUser) {
+	token := user.Token
+	if token == nil || !token.JWT && b.listsToken(token.Digest) {
+		return
+	}
 	c := Credential{
-		Kind: KindCredential, Issuer: token.Issuer, Username: token.Subject, Issued: token.Issued, Expires: token.Expires, Stored: []string{path},
-		Confidence: Listed, recorded: true, ID: "FILE=" + path, Mechanism: string(identity.JWT),
+		ID: "FILE=" + file.File.Path + "#" + user.Name, Kind: KindCredential, Issuer: "file", Stored: []string{file.File.Path}, Confidence: Listed, recorded: true,
+		MayBe: []string{string(identity.StaticToken), string(identity.BootstrapToken), string(identity.Webhook)},
+		Note:  "a token that says nothing of itself, of the user " + user.Name + " in the file",
+	}
+	if token.JWT {
+		c.Mechanism, c.MayBe, c.Note = string(identity.JWT), nil, ""
+		c.Issuer, c.Username, c.Issued, c.Expires = token.Issuer, token.Subject, token.Issued, token.Expires
 	}
 	if token.ID != "" {
 		c.ID = "JTI=" + token.ID
@@ -170,6 +178,14 @@ func (b *builder) heldToken(token *facts.HeldToken, path string) {
 		}
 	}
 	b.add(c, string(facts.SourceKubeconfigs))
+}
+
+// listsToken reports whether a token, by its digest, is a line of a token file or a bootstrap token.
+func (b *builder) listsToken(digest string) bool {
+	return slices.ContainsFunc(b.facts.BootstrapTokens, func(t facts.BootstrapToken) bool { return t.Token.Digest == digest }) ||
+		slices.ContainsFunc(b.facts.APIServers, func(s facts.APIServer) bool {
+			return s.StaticTokens != nil && slices.ContainsFunc(s.StaticTokens.Entries, func(e facts.StaticToken) bool { return e.Token.Digest == digest })
+		})
 }
 
 // requested is a token of the TokenRequest API.

@@ -183,11 +183,22 @@ func (g *Gatherer) kubeconfigUser(parsed *kubeconfigFile, i int, folder string) 
 			described.Certificate = &certificates[0]
 		}
 	}
+	var problems []string
 	if err != nil {
-		described.Problem = "its client certificate: " + err.Error()
+		problems = append(problems, "its client certificate: "+err.Error())
 	}
-	if user.Token != "" {
-		described.Token = g.held(user.Token)
+	token := user.Token
+	if user.TokenFile != "" { // goes before the other
+		content, err := readBounded(within(folder, user.TokenFile))
+		if err == nil {
+			token = strings.TrimSpace(string(content))
+		} else {
+			problems = append(problems, "its token: "+err.Error())
+		}
+	}
+	described.Problem = strings.Join(problems, "; ")
+	if token != "" {
+		described.Token = g.held(token)
 	}
 	if provider := user.AuthProvider; provider != nil {
 		described.AuthProvider = provider.Name

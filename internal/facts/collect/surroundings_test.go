@@ -334,6 +334,8 @@ func TestUnreadFilesAreNamed(t *testing.T) {
 	dangling := written(t, "dangling", "kind: Config\nusers: [{name: alice, user: {client-certificate: gone.crt}}]\n")
 	broken := written(t, "broken", "kind: Config\nusers: [{name: bob, user: {client-certificate-data: bm90aGluZw==}}]\n")
 	whole := written(t, "whole", "kind: Config\nusers: [{name: carol, user: {token: x}}]\n")
+	elsewhere := written(t, "elsewhere", "kind: Config\nusers: [{name: dave, user: {tokenFile: "+written(t, "token", "held\n")+"}}]\n")
+	lost := written(t, "lost", "kind: Config\nusers: [{name: erin, user: {tokenFile: gone.token, client-certificate: gone.crt}}]\n")
 
 	for _, row := range []struct {
 		name   string
@@ -342,12 +344,16 @@ func TestUnreadFilesAreNamed(t *testing.T) {
 		want   []string
 	}{
 		{"kubeconfigs", facts.SourceKubeconfigs, func(g *collect.Gatherer) error {
-			g.Kubeconfigs([]string{whole, missing, dangling, broken})
+			g.Kubeconfigs([]string{whole, elsewhere, missing, dangling, broken})
 			return nil
 		}, []string{
-			"3 of 4 files", missing + ": it is not there", dangling + ": user alice: its client certificate: open " + filepath.Join(filepath.Dir(dangling), "gone.crt"),
+			"3 of 5 files", missing + ": it is not there", dangling + ": user alice: its client certificate: open " + filepath.Join(filepath.Dir(dangling), "gone.crt"),
 			broken + ": user bob: its client certificate: holds no PEM certificate",
 		}},
+		{"tokens", facts.SourceKubeconfigs, func(g *collect.Gatherer) error {
+			g.Kubeconfigs([]string{lost})
+			return nil
+		}, []string{lost + ": user erin: its client certificate: open ", "; its token: open " + filepath.Join(filepath.Dir(lost), "gone.token")}},
 		{"certificates", facts.SourceCertificateFiles, func(g *collect.Gatherer) error {
 			g.CertificateFiles([]string{missing, noPEM})
 			return nil
@@ -416,5 +422,19 @@ func TestOneReplicaShakesNoHand(t *testing.T) {
 	g.Handshakes(t.Context(), there.URL, "")
 	if status := g.Facts().Status(facts.SourceHandshake); status.State != facts.Unreadable || !strings.Contains(status.Detail, gone.URL) {
 		t.Errorf("TLS handshake: %+v, want unreadable, with %s", status, gone.URL)
+	}
+}
+
+// TestTokenFileOfAKubeconfig: the token that kubectl would send is looked at, and it is the file's where there are two.
+func TestTokenFileOfAKubeconfig(t *testing.T) {
+	t.Parallel()
+
+	file := written(t, "token", "from the file\n")
+	name := written(t, "config", "kind: Config\nusers: [{name: a, user: {tokenFile: "+file+", token: from here}}, {name: b, user: {token: from the file}}, {name: c, user: {token: from here}}]\n")
+	g := collect.New(time.Now(), "test")
+	g.Kubeconfigs([]string{name})
+	users := g.Facts().Kubeconfigs[0].Users
+	if users[0].Token == nil || users[0].Token.Digest != users[1].Token.Digest || users[0].Token.Digest == users[2].Token.Digest {
+		t.Errorf("%+v, want the token of the file", users[0].Token)
 	}
 }
