@@ -343,6 +343,23 @@ func TestLeaveWhileTheGateIsDown(t *testing.T) {
 	}
 }
 
+// TestLeaveOnceMore says again that the gate is not told, and tells it when it can be.
+func TestLeaveOnceMore(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.signIn(t)
+	w.gate.Change(func(s *signintest.GateState) { s.Down = true })
+	for range 2 {
+		if lefts := w.leave(t.Context(), nil, true, false); len(lefts) != 1 || lefts[0].Told || lefts[0].Problem == "" {
+			t.Fatalf("%+v", lefts)
+		}
+	}
+	w.gate.Change(func(s *signintest.GateState) { s.Down = false })
+	if lefts := w.leave(t.Context(), nil, true, false); len(lefts) != 1 || !lefts[0].Told || len(w.gate.Open()) != 0 || len(w.sessions) != 0 {
+		t.Errorf("%+v, open %v", lefts, w.gate.Open())
+	}
+}
+
 // TestSignOutDuringARenewal shows that what a renewal brings is dropped when the person has signed out meanwhile.
 func TestSignOutDuringARenewal(t *testing.T) {
 	t.Parallel()
