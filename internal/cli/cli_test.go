@@ -35,6 +35,7 @@ func TestScripts(t *testing.T) {
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			example := map[string][]byte{"ostiary.yaml": []byte(configtest.Example())}
 			return errors.Join(configtest.WriteAll(env.WorkDir), configtest.Write(env.WorkDir, example))
 		},

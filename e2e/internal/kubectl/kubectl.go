@@ -132,6 +132,7 @@ func (c Command) command(ctx context.Context, args []string) *exec.Cmd {
 		"HOME=" + home,
 		"KUBECONFIG=" + c.Kubeconfig,
 		"KUBECACHEDIR=" + filepath.Join(home, "kubectl-cache"),
+		"GORACE=" + os.Getenv("GORACE"), // for the plugin
 	}, c.Env...)
 	cmd.Dir = home
 	cmd.SysProcAttr = process.Attributes()

@@ -89,6 +89,7 @@ func TestSignInScripts(t *testing.T) {
 			for name, value := range map[string]string{
 				"HOME": env.WorkDir, "KUBECONFIG": filepath.Join(env.WorkDir, "kubeconfig"), "XDG_RUNTIME_DIR": runtime, "BROWSER": "browser",
 				"GATE": w.gate.Address.URL, "HOST": strings.TrimPrefix(w.gate.Address.URL, "https://"), "CA": ca, "PIPELINE_TOKEN": signintest.PipelineToken,
+				"GORACE": os.Getenv("GORACE"),
 			} {
 				env.Setenv(name, value)
 			}

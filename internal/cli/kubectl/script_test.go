@@ -56,6 +56,7 @@ func TestScripts(t *testing.T) {
 			env.Setenv("KUBECONFIG", kubeconfig)
 			env.Setenv("HOME", env.WorkDir)
 			env.Setenv("SERVER", server.URL)
+			env.Setenv("GORACE", os.Getenv("GORACE"))
 			if err := writeMachine(env.WorkDir, server); err != nil {
 				return err
 			}
