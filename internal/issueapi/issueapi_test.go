@@ -50,20 +50,24 @@ func TestGroupsTakeARightEach(t *testing.T) {
 		rights string
 	}{
 		"a certificate": {
-			adminapi.Issue{Certificate: &adminapi.IssueCertificate{Username: "backup", Groups: []string{"backups", "admins"}}}, http.StatusForbidden,
+			adminapi.Issue{Certificate: &adminapi.IssueCertificate{Username: "backup", Groups: []string{"backups", "admins"}}},
+			http.StatusForbidden,
 			"create issue/ backup, create issue/groups backups, create issue/groups admins",
 		},
 		"a static token": {
-			adminapi.Issue{StaticToken: &adminapi.IssueStaticToken{Username: "backup", Groups: []string{"admins"}}}, http.StatusForbidden,
+			adminapi.Issue{StaticToken: &adminapi.IssueStaticToken{Username: "backup", Groups: []string{"admins"}}},
+			http.StatusForbidden,
 			"create issue/ backup, create issue/groups admins",
 		},
 		"a bootstrap token": {
-			adminapi.Issue{BootstrapToken: &adminapi.IssueBootstrapToken{Groups: []string{"system:bootstrappers:workers", "admins"}}}, http.StatusForbidden,
+			adminapi.Issue{BootstrapToken: &adminapi.IssueBootstrapToken{Groups: []string{"system:bootstrappers:workers", "admins"}}},
+			http.StatusForbidden,
 			"create issue/ system:bootstrap:, create issue/groups system:bootstrappers:workers, create issue/groups admins",
 		},
 		// The lifetime is none, so that nothing is made of what is allowed.
 		"groups that may be given": {
-			adminapi.Issue{StaticToken: &adminapi.IssueStaticToken{Username: "backup", Groups: []string{"backups"}, Lifetime: "x"}}, http.StatusUnprocessableEntity,
+			adminapi.Issue{StaticToken: &adminapi.IssueStaticToken{Username: "backup", Groups: []string{"backups"}, Lifetime: "x"}},
+			http.StatusUnprocessableEntity,
 			"create issue/ backup, create issue/groups backups",
 		},
 		"more groups than are given": {adminapi.Issue{StaticToken: &adminapi.IssueStaticToken{Username: "backup", Groups: many}}, http.StatusUnprocessableEntity, ""},

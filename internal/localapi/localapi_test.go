@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,13 +17,7 @@ import (
 type allowed []string
 
 func (a allowed) Authorize(_ context.Context, _ *identity.Identity, access localapi.Access) (bool, string, error) {
-	asked := access.Verb + " " + access.Resource + "/" + access.Subresource + " " + access.Name
-	for _, one := range a {
-		if one == asked {
-			return true, "", nil
-		}
-	}
-	return false, "", nil
+	return slices.Contains(a, access.Verb+" "+access.Resource+"/"+access.Subresource+" "+access.Name), "", nil
 }
 
 // TestBesides wants every right that a request takes.

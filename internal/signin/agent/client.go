@@ -17,11 +17,12 @@ import (
 )
 
 const (
-	// startTimeout is for how long a new agent may take to listen, on a machine that is busy.
-	startTimeout = 20 * time.Second
+	// startTimeout is for how long a new agent may take to listen, on a machine that does very much else.
+	startTimeout = time.Minute
 	// startPoll is how often it is asked for meanwhile.
 	startPoll = 20 * time.Millisecond
-	// startAgain is after how long another is started: the first may have found an agent that was about to end, and gone.
+	// startAgain is after how long another is started, and each time twice as long: the first may have found an agent that was about
+	// to end, and gone.
 	startAgain = 2 * time.Second
 )
 
@@ -73,12 +74,12 @@ func Start(ctx context.Context, start func() error) (*Client, error) {
 	defer cancel()
 	tick := time.NewTicker(startPoll)
 	defer tick.Stop()
-	for started := (time.Time{}); ; {
-		if time.Since(started) >= startAgain {
+	for again, wait := time.Now(), startAgain; ; {
+		if now := time.Now(); !now.Before(again) {
 			if err := start(); err != nil {
 				return nil, fmt.Errorf("cannot start the agent: %w", err)
 			}
-			started = time.Now()
+			again, wait = now.Add(wait), 2*wait
 		}
 		if client, err = Dial(ctx); !errors.Is(err, ErrNoAgent) {
 			if err == nil {

@@ -110,8 +110,11 @@ func (m *metadata) check() error {
 		name, address string
 		optional      bool
 	}{
-		{"authorization_endpoint", m.Authorization, false}, {"token_endpoint", m.Token, false}, {"jwks_uri", m.Keys, false},
-		{"device_authorization_endpoint", m.Device, true}, {"revocation_endpoint", m.Revocation, true},
+		{"authorization_endpoint", m.Authorization, false},
+		{"token_endpoint", m.Token, false},
+		{"jwks_uri", m.Keys, false},
+		{"device_authorization_endpoint", m.Device, true},
+		{"revocation_endpoint", m.Revocation, true},
 	} {
 		if one.optional && one.address == "" {
 			continue
