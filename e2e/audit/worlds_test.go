@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -263,6 +265,7 @@ func plantSound(ctx context.Context, w *world) error {
 		func(ctx context.Context, w *world) error {
 			return joinable(ctx, w, "k3x9qz", soundJoinSecret, time.Now().Add(time.Hour), "system:bootstrappers:kubeadm:default-node-token")
 		},
+		join,
 		publicClusterInfo,
 		bound("joiners", "system:node-bootstrapper", group("system:bootstrappers:kubeadm:default-node-token")),
 		bound("operators", "cluster-admin", group("idp:operators")),
@@ -292,6 +295,25 @@ func plantSound(ctx context.Context, w *world) error {
 			return pki.WriteFile(filepath.Join(w.Dir, quietLog), log)
 		},
 	)
+}
+
+// join does what a node does that joins: it asks for the version, and for kubeadm's configuration, which is not there.
+func join(ctx context.Context, w *world) error {
+	config, err := w.Access().WithToken("k3x9qz." + soundJoinSecret).REST()
+	if err != nil {
+		return err
+	}
+	node, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return err
+	}
+	if _, err := node.Discovery().ServerVersion(); err != nil {
+		return err
+	}
+	if _, err := node.CoreV1().ConfigMaps("kube-system").Get(ctx, "kubeadm-config", metav1.GetOptions{}); !apierrors.IsForbidden(err) {
+		return fmt.Errorf("kubeadm's configuration: %w, want it to be refused", err)
+	}
+	return nil
 }
 
 // quietLog is the audit log of the sound cluster before anybody audited it.

@@ -309,3 +309,24 @@ func BenchmarkRead(b *testing.B) {
 		}
 	}
 }
+
+// TestSilentPipe: a log that gives nothing, such as a pipe, does not keep Read from ending with its context.
+func TestSilentPipe(t *testing.T) {
+	t.Parallel()
+
+	for _, begun := range []bool{false, true} {
+		log, writer := io.Pipe()
+		t.Cleanup(func() { _ = writer.Close() }) // ends the goroutine that reads
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			if begun {
+				_, _ = io.WriteString(writer, `{"kind":"Event"}`+"\n") // never fails while it is read
+			}
+			cancel()
+		}()
+		var r auditlog.Record
+		if err := r.Read(ctx, log, nil); !errors.Is(err, context.Canceled) {
+			t.Errorf("begun %t: %v, want the end of the context", begun, err)
+		}
+	}
+}

@@ -35,18 +35,9 @@ type decoded struct {
 }
 
 // Read reads a log to its end. It may be called for several logs, in the order of time or not. progress is called now and
-// then with the number of bytes of the log that were read since; nil for none. An error says that the log could not be
-// read on; what was read before it is in the record.
+// then, on another goroutine, with the number of bytes of the log that were read since; nil for none. An error says that the
+// log could not be read on; what was read before it is in the record. Where ctx ends, the log may be read from until it is closed.
 func (r *Record) Read(ctx context.Context, log io.Reader, progress func(bytes int)) error {
-	source := bufio.NewReaderSize(counted{log, progress}, batchBytes)
-	if head, err := source.Peek(2); err == nil && head[0] == 0x1f && head[1] == 0x8b { //nolint:mnd // RFC 1952 section 2.3.1
-		unpacked, err := gzip.NewReader(source)
-		if err != nil {
-			return fmt.Errorf("the log is gzipped and broken: %w", err)
-		}
-		source = bufio.NewReaderSize(unpacked, batchBytes)
-	}
-
 	// The lines are cut one after another, decoded beside each other, and counted in their order again.
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -59,11 +50,11 @@ func (r *Record) Read(ctx context.Context, log io.Reader, progress func(bytes in
 			}
 		}()
 	}
-	var readErr error
+	readErr := make(chan error, 1)
 	go func() {
 		defer close(ordered)
 		defer close(work)
-		readErr = cut(source, func(b batch) bool {
+		readErr <- cut(counted{log, progress}, func(b batch) bool {
 			b.events = make(chan []decoded, 1)
 			select {
 			case ordered <- b:
@@ -74,16 +65,31 @@ func (r *Record) Read(ctx context.Context, log io.Reader, progress func(bytes in
 			return true
 		})
 	}()
-	for b := range ordered {
-		for _, one := range <-b.events {
-			r.add(&one)
+	for {
+		select {
+		case <-ctx.Done(): // a pipe may give nothing for ever; closing it ends what still reads
+			return context.Cause(ctx)
+		case b, more := <-ordered:
+			if !more {
+				return <-readErr
+			}
+			for _, one := range <-b.events {
+				r.add(&one)
+			}
 		}
 	}
-	return errors.Join(ctx.Err(), readErr)
 }
 
 // cut gives whole lines in batches, until there are no more or give says so.
-func cut(source *bufio.Reader, give func(batch) bool) error {
+func cut(log io.Reader, give func(batch) bool) error {
+	source := bufio.NewReaderSize(log, batchBytes)
+	if head, err := source.Peek(2); err == nil && head[0] == 0x1f && head[1] == 0x8b { //nolint:mnd // RFC 1952 section 2.3.1
+		unpacked, err := gzip.NewReader(source)
+		if err != nil {
+			return fmt.Errorf("the log is gzipped and broken: %w", err)
+		}
+		source = bufio.NewReaderSize(unpacked, batchBytes)
+	}
 	number, size := 1, 0
 	next := batch{first: number}
 	for {

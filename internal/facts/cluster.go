@@ -10,6 +10,8 @@ type Node struct {
 	// ControlPlane says that it bears that role's label; Addresses are its own.
 	ControlPlane bool     `json:"controlPlane,omitempty"`
 	Addresses    []string `json:"addresses,omitempty"`
+	// PodRanges are those of the addresses of its pods, where the node says them.
+	PodRanges []string `json:"podRanges,omitempty"`
 }
 
 // ServiceAccount is an account of the cluster.
@@ -142,7 +144,8 @@ type Observation struct {
 	// Pod and Node are the extras of a token bound to them.
 	Pod  string `json:"pod,omitempty"`
 	Node string `json:"node,omitempty"`
-	// Actions are "verb group/resource" of what it did, without names; they are few.
+	// Actions are "verb group/resource" of what it did, "verb resource" in the core group and "verb path" of what is no resource,
+	// all without names; they are few.
 	Actions []string  `json:"actions,omitempty"`
 	First   time.Time `json:"first"`
 	Last    time.Time `json:"last"`

@@ -5,8 +5,11 @@ import "time"
 // Certificate describes a certificate. It is public; the key is not part of it.
 type Certificate struct {
 	// Fingerprint is the SHA-256 of the certificate in hex, KeyDigest that of its public key (RFC 7469).
-	Fingerprint   string    `json:"fingerprint"`
-	KeyDigest     string    `json:"keyDigest"`
+	Fingerprint string `json:"fingerprint"`
+	KeyDigest   string `json:"keyDigest"`
+	// KeyID is the subject's key identifier in hex, SignerKeyID the authority's (RFC 5280 section 4.2.1); empty where there is none.
+	KeyID         string    `json:"keyID,omitempty"`
+	SignerKeyID   string    `json:"signerKeyID,omitempty"`
 	Serial        string    `json:"serial,omitempty"`
 	CommonName    string    `json:"commonName,omitempty"`
 	Organizations []string  `json:"organizations,omitempty"`
@@ -188,6 +191,8 @@ type KubeconfigUser struct {
 	ProviderSecrets []string `json:"providerSecrets,omitempty"`
 	Exec            *Exec    `json:"exec,omitempty"`
 	Impersonates    string   `json:"impersonates,omitempty"`
+	// Problem says what of it could not be read; empty where all was.
+	Problem string `json:"problem,omitempty"`
 }
 
 // Exec is a credential plugin.

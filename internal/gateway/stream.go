@@ -157,29 +157,36 @@ func (b *body) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// tunnel is a body that can be written to: the API server's side of a connection that switched protocols.
+// tunnel is a body that can be written to: the API server's side of a connection that switched protocols. It never fails, as the
+// proxy would then close the client's connection at once, with what is still on its way to the client: the end of a file, of
+// which the client is not told that it lacks. The API server closes its side when it has sent all, and clients go on to send, such as
+// pings.
 type tunnel struct {
 	body
 	backend io.ReadWriteCloser
 }
 
-// Write implements io.Writer. After a cut, what the client still sends is dropped without an error, so that the
-// farewell reaches it before its connection is closed.
-func (t *tunnel) Write(p []byte) (int, error) {
-	if t.stream.wasCut() != nil {
-		return len(p), nil
-	}
-	n, err := t.backend.Write(p)
-	if err != nil && t.stream.wasCut() != nil {
-		return len(p), nil
+// Read implements io.Reader. However the API server's side ends, the client reads all that came before, and then the end.
+func (t *tunnel) Read(p []byte) (int, error) {
+	n, err := t.body.Read(p)
+	if err != nil {
+		err = io.EOF
 	}
 	return n, err
+}
+
+// Write implements io.Writer. What the client sends after a cut, or when the API server takes no more, is dropped.
+func (t *tunnel) Write(p []byte) (int, error) {
+	if t.stream.wasCut() == nil {
+		_, _ = t.backend.Write(p)
+	}
+	return len(p), nil
 }
 
 // CloseWrite hands on that the client will send no more.
 func (t *tunnel) CloseWrite() error {
 	if half, ok := t.backend.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
+		_ = half.CloseWrite()
 	}
 	return nil
 }

@@ -3,6 +3,8 @@ package hardening
 import (
 	"slices"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+
 	"github.com/ostiary/ostiary/internal/facts"
 	"github.com/ostiary/ostiary/internal/report"
 )
@@ -20,7 +22,7 @@ func an03() Check {
 func judgeAN03(in *input, v *verdict) {
 	in.needs(v, facts.SourceRBAC)
 	for _, g := range in.grants() {
-		if g.roleKind == "ClusterRole" && g.role == "system:public-info-viewer" ||
+		if g.roleKind == "ClusterRole" && g.role == "system:public-info-viewer" && readsPathsOnly(&g) ||
 			g.namespace == "kube-public" && g.role == "kubeadm:bootstrap-signer-clusterinfo" && readsOnly(&g, "cluster-info") {
 			continue
 		}
@@ -31,6 +33,13 @@ func judgeAN03(in *input, v *verdict) {
 		}
 	}
 	v.pass(facts.EvidenceObject, "system:anonymous and system:unauthenticated have what Kubernetes and kubeadm give them, and no more")
+}
+
+// readsPathsOnly reports whether all that a grant gives is to get paths that are no resources.
+func readsPathsOnly(g *grant) bool {
+	return !slices.ContainsFunc(g.rules, func(rule rbacv1.PolicyRule) bool {
+		return len(rule.Resources) > 0 || !slices.Equal(rule.Verbs, []string{"get"}) || slices.Contains(rule.NonResourceURLs, "*")
+	})
 }
 
 // readsOnly reports whether all that a grant gives is to get one ConfigMap.

@@ -61,11 +61,12 @@ func judgeAP01(in *input, v *verdict) {
 	}
 }
 
-// sharedKey finds a key that is in both bundles, and the name that it bears in the second.
+// sharedKey finds a key that is in both bundles, or in the second and signed a CA of the first: whom that lets in the second
+// lets in, too. It gives the name that the key bears in the second.
 func sharedKey(a, b []facts.Certificate) (name string, ok bool) {
 	for i := range a {
 		for j := range b {
-			if a[i].KeyDigest == b[j].KeyDigest {
+			if a[i].KeyDigest == b[j].KeyDigest || a[i].SignerKeyID != "" && a[i].SignerKeyID == b[j].KeyID {
 				return b[j].CommonName, true
 			}
 		}

@@ -19,15 +19,17 @@ func ap08() Check {
 func judgeAP08(in *input, v *verdict) {
 	in.needs(v, facts.SourceRBAC)
 	found := in.holders(func(g *grant) bool {
-		users, _ := g.permits("impersonate", "", "users")
+		users, someUser := g.permits("impersonate", "", "users")
 		groups, _ := g.permits("impersonate", "", "groups")
-		return g.namespace == "" && users && groups
+		_, someAccount := g.permits("impersonate", "", "serviceaccounts")
+		// A group is named beside a user, and one user is enough to name any group beside.
+		return g.namespace == "" && (users || groups && (someUser || someAccount))
 	})
 	for name, through := range found {
 		if in.fullAdmin(name) {
 			continue // can do everything as themselves
 		}
-		v.fail(name, facts.EvidenceObject, "may act as any user in any group, by %s", through)
+		v.fail(name, facts.EvidenceObject, "may act as any user, or in any group, by %s", through)
 	}
-	v.pass(facts.EvidenceObject, "nobody but administrators may act as any user in any group")
+	v.pass(facts.EvidenceObject, "nobody but administrators may act as any user, or in any group")
 }

@@ -8,7 +8,7 @@ import (
 func ap10() Check {
 	return Check{
 		ID: "AP-10", Title: "The front proxy's key is on control planes only", Mechanism: Proxy, Severity: report.Critical, Points: []string{"G-31"},
-		Evidence: []facts.Evidence{facts.EvidenceObject, facts.EvidenceFile},
+		Evidence: []facts.Evidence{facts.EvidenceObject},
 		Remedy:   "Move it to the control plane, issue it anew, and delete the Secret: whoever has it can be anyone.",
 		judge:    judgeAP10,
 	}

@@ -1,6 +1,7 @@
 package hardening
 
 import (
+	"slices"
 	"strings"
 
 	rbacv1 "k8s.io/api/rbac/v1"
@@ -32,7 +33,9 @@ func judgeBT08(in *input, v *verdict) {
 	for _, g := range in.grants() {
 		for i := range g.subjects {
 			s := &g.subjects[i]
-			if s.Kind == rbacv1.GroupKind && (groups[s.Name] || strings.HasPrefix(s.Name, group)) && !joins(&g) {
+			held := s.Kind == rbacv1.GroupKind && (groups[s.Name] || strings.HasPrefix(s.Name, group)) ||
+				s.Kind == rbacv1.UserKind && strings.HasPrefix(s.Name, "system:bootstrap:")
+			if held && !joins(&g) {
 				v.fail(g.name, facts.EvidenceObject, "gives the %s %s to %s, so to holders of join tokens", g.roleKind, g.role, s.Name)
 			}
 		}
@@ -46,15 +49,13 @@ func joins(g *grant) bool {
 	case "system:node-bootstrapper", "system:certificates.k8s.io:certificatesigningrequests:nodeclient":
 		return g.roleKind == "ClusterRole"
 	case "kubeadm:get-nodes", "kubeadm:kubeadm-certs", "kubeadm:nodes-kubeadm-config", "kubeadm:kubelet-config", "kube-proxy", "kubeadm:bootstrap-signer-clusterinfo":
-		// The names are kubeadm's; what they give must be no more than reading.
-		for i := range g.rules {
-			for _, verb := range g.rules[i].Verbs {
-				if verb != "get" {
-					return false
-				}
-			}
+	default:
+		if !strings.HasPrefix(g.role, "kubeadm:kubelet-config-1.") {
+			return false
 		}
-		return true
 	}
-	return strings.HasPrefix(g.role, "kubeadm:kubelet-config-1.")
+	// The names are kubeadm's; what they give must be no more than to get nodes, and what is named.
+	return !slices.ContainsFunc(g.rules, func(rule rbacv1.PolicyRule) bool {
+		return !slices.Equal(rule.Verbs, []string{"get"}) || len(rule.ResourceNames) == 0 && !slices.Equal(rule.Resources, []string{"nodes"})
+	})
 }

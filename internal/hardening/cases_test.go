@@ -84,7 +84,7 @@ func cases() map[string]checkCase {
 			},
 			also: []func(*facts.Facts){func(f *facts.Facts) { clusterInfoRole(f, "get,list") }, func(f *facts.Facts) {
 				f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind("open", "view", group("system:unauthenticated")))
-			}},
+			}, func(f *facts.Facts) { f.ClusterRoles[2].Rules = []rbacv1.PolicyRule{rule("get", "", "secrets")} }},
 			quiet: func(f *facts.Facts) { clusterInfoRole(f, "get") },
 		},
 		"AN-04": {fires: setFlag("anonymous-auth", "false"), also: []func(*facts.Facts){setFlag("oidc-issuer-url", "https://idp")}},
@@ -113,9 +113,9 @@ func cases() map[string]checkCase {
 		"XC-08": {fires: signed(request("system:serviceaccount:ci:builder", hour)), also: []func(*facts.Facts){
 			used(facts.Observation{Username: "system:serviceaccount:ci:builder", Mechanism: "clientCertificate"}),
 		}},
-		"XC-09": {fires: used(facts.Observation{Username: "eve", Mechanism: "clientCertificate", CredentialID: "X509SHA256=forged"}), quiet: used(facts.Observation{
+		"XC-09": {fires: used(facts.Observation{Username: "eve", Mechanism: "clientCertificate", CredentialID: "X509SHA256=forged"}), quiet: both(used(facts.Observation{
 			Username: "alice", Mechanism: "clientCertificate", CredentialID: "X509SHA256=" + fingerprint("alice"),
-		})},
+		}), func(f *facts.Facts) { f.CertificateRequests[0].Certificate.NotAfter = now.Add(-hour) })}, // over since it was used
 		"XC-11": {
 			fires: signed(facts.CertificateRequest{Name: "x", SignerName: "kubernetes.io/kube-apiserver-client", Username: "system:serviceaccount:ci:builder"}),
 			also: []func(*facts.Facts){func(f *facts.Facts) {
@@ -126,7 +126,9 @@ func cases() map[string]checkCase {
 		"XC-12": {fires: signed(facts.CertificateRequest{Name: "x", SignerName: "kubernetes.io/legacy-unknown", Approved: true}), quiet: signed(facts.CertificateRequest{Name: "x", SignerName: "kubernetes.io/legacy-unknown", Denied: true})},
 		"XC-13": {fires: setFlag("disable-admission-plugins", "PodSecurity", "CertificateSubjectRestriction"), quiet: setFlag("disable-admission-plugins", "PodSecurity")},
 		"XC-14": {
-			fires: granted(user("eve"), approving()...), also: []func(*facts.Facts){granted(rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "ci", Name: "builder"}, approving()...)},
+			fires: granted(user("eve"), approving()...), also: []func(*facts.Facts){granted(user("eve"),
+				rule("patch", "certificates.k8s.io", "certificatesigningrequests/approval"), rule("approve", "certificates.k8s.io", "signers"),
+			), granted(rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: "ci", Name: "builder"}, approving()...)},
 			quiet:   both(granted(user("admin"), approving()...), func(f *facts.Facts) { f.ClusterRoleBindings = f.ClusterRoleBindings[:4:4] }, granted(user("admin"), approving()...)),
 			options: hardening.Options{Approvers: []string{"admin"}},
 		},
@@ -148,6 +150,8 @@ func cases() map[string]checkCase {
 			func(f *facts.Facts) {
 				f.CertificateRequests[0].Certificate.KeyDigest = f.CertificateRequests[1].Certificate.KeyDigest
 			},
+		}, quiet: func(f *facts.Facts) { // a kubelet's, by which nobody gets in
+			f.CertificateRequests[0].Certificate.ClientAuth, f.CertificateRequests[0].Certificate.ServerAuth = false, true
 		}},
 		"XC-21": {fires: func(f *facts.Facts) { f.Keys[0].Mode = 0o640 }, also: []func(*facts.Facts){
 			func(f *facts.Facts) { f.Keys[0].UID = 1000 },
@@ -189,14 +193,19 @@ func cases() map[string]checkCase {
 			}},
 		},
 		"BT-06": {fires: func(f *facts.Facts) { f.ClusterInfo.Signatures[0].Guessed = true }, quiet: func(f *facts.Facts) { f.ClusterInfo = &facts.ClusterInfo{} }},
-		"BT-08": {fires: func(f *facts.Facts) {
-			f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind("odd", "view", group("system:bootstrappers")))
-		}, also: []func(*facts.Facts){func(f *facts.Facts) {
-			f.BootstrapTokens[0].ExtraGroups = []string{"idp:operators"}
-		}}},
+		"BT-08": {
+			fires: func(f *facts.Facts) {
+				f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind("odd", "view", group("system:bootstrappers")))
+			}, also: []func(*facts.Facts){func(f *facts.Facts) {
+				f.BootstrapTokens[0].ExtraGroups = []string{"idp:operators"}
+			}, func(f *facts.Facts) {
+				f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind("odd", "view", user("system:bootstrap:k3x9qz")))
+			}, joinRole("kubeadm:kubelet-config-1.30", rule("*", "", "secrets")), joinRole("kubeadm:kubeadm-certs", rule("get", "", "secrets"))},
+			quiet: joinRole("kubeadm:kubeadm-certs", rule("get", "", "secrets", "kubeadm-certs")),
+		},
 		"BT-09": {
-			fires: used(facts.Observation{Username: "system:bootstrap:k3x9qz", Actions: []string{"list /pods"}}),
-			quiet: used(facts.Observation{Username: "system:bootstrap:k3x9qz", Actions: []string{"create certificates.k8s.io/certificatesigningrequests", "get /configmaps"}}),
+			fires: used(facts.Observation{Username: "system:bootstrap:k3x9qz", Actions: []string{"list pods"}}),
+			quiet: used(facts.Observation{Username: "system:bootstrap:k3x9qz", Actions: []string{"create certificates.k8s.io/certificatesigningrequests", "get configmaps", "get nodes", "get path"}}),
 		},
 		"BT-11": {fires: func(f *facts.Facts) { f.Texts[0].JoinTokens = 1 }, also: []func(*facts.Facts){func(f *facts.Facts) { f.Kubeadm.LiteralTokens = 1 }}},
 
@@ -230,7 +239,9 @@ func cases() map[string]checkCase {
 			}),
 			also: []func(*facts.Facts){both(withStrongAccount, func(f *facts.Facts) {
 				f.TokenSecrets = []facts.TokenSecret{{Namespace: "ci", Name: "root-token", ServiceAccount: "root"}}
-			}, granted(user("eve"), rule("get", "", "secrets", "root-token")))},
+			}, granted(user("eve"), rule("get", "", "secrets", "root-token"))), both(withStrongAccount, func(f *facts.Facts) {
+				f.TokenSecrets = []facts.TokenSecret{{Namespace: "ci", Name: "root-token", ServiceAccount: "root"}}
+			}, granted(group("system:serviceaccounts"), rule("get", "", "secrets")))},
 			quiet: both(withTokenSecret, granted(user("a"), rule("get", "", "secrets"))),
 		},
 		"SA-07": {fires: both(withTokenSecret, granted(user("eve"), rule("get", "", "secrets"))), quiet: both(withTokenSecret, granted(user("eve"), rule("get", "", "secrets", "one")))},
@@ -238,7 +249,10 @@ func cases() map[string]checkCase {
 			fires: both(withStrongAccount, granted(group("idp:developers"), rule("create,get", "", "secrets"))),
 			quiet: granted(group("idp:developers"), rule("create,get", "", "secrets")),
 		},
-		"SA-10": {fires: secretUsed(facts.Observation{Source: "192.0.2.1", Agent: person}), quiet: secretUsed(facts.Observation{Source: "10.0.0.1", Agent: "builder/v1"})},
+		"SA-10": {fires: secretUsed(facts.Observation{Source: "192.0.2.1", Agent: person}), also: []func(*facts.Facts){
+			used(facts.Observation{Username: "system:serviceaccount:ci:builder", Source: "192.0.2.1", Agent: person}),
+		}, quiet: both(secretUsed(facts.Observation{Source: "10.0.0.1", Agent: "builder/v1"}),
+			secretUsed(facts.Observation{Source: "10.244.1.7", Agent: "builder/v1"}), func(f *facts.Facts) { f.Nodes[1].PodRanges = []string{"10.244.1.0/24", "fd00::/64"} })},
 		"SA-11": {fires: setFlag("service-account-lookup", "false"), quiet: setFlag("service-account-lookup", "true")},
 		"SA-12": {fires: stored("ConfigMap", "service account token"), also: []func(*facts.Facts){
 			kubeconfig(func(k *facts.Kubeconfig) {
@@ -310,7 +324,9 @@ func cases() map[string]checkCase {
 		},
 		"OI-05": {
 			fires: issuer(func(i *facts.Issuer) { i.URL = "https://accounts.google.com" }),
-			also:  []func(*facts.Facts){issuer(func(i *facts.Issuer) { i.URL = "https://token.actions.githubusercontent.com" })},
+			also: []func(*facts.Facts){issuer(func(i *facts.Issuer) { i.URL = "https://token.actions.githubusercontent.com" }), issuer(func(i *facts.Issuer) {
+				i.URL, i.ClaimRules = "https://accounts.google.com", []string{"claims.?email_verified.orValue(true) == true"} // so has everybody
+			})},
 			quiet: issuer(func(i *facts.Issuer) {
 				i.URL, i.RequiredClaims = "https://accounts.google.com", map[string]string{"hd": "example.com"}
 			}),
@@ -331,11 +347,16 @@ func cases() map[string]checkCase {
 		"WH-08": {fires: used(facts.Observation{Username: "bob", Groups: []string{"system:masters"}, Mechanism: "webhook"}), quiet: used(facts.Observation{Username: "bob", Groups: []string{"system:authenticated"}, Mechanism: "webhook"})},
 
 		"AP-01": {fires: func(f *facts.Facts) { f.Extension.RequestHeaderCAs = f.Extension.ClientCAs }, also: []func(*facts.Facts){
+			func(f *facts.Facts) { // the root above both: a client shows the CA between along
+				f.Extension.RequestHeaderCAs[0].KeyID, f.Extension.ClientCAs[0].SignerKeyID = "root", "root"
+			},
 			func(f *facts.Facts) { f.APIServers[0].RequestHeaderCAs = f.APIServers[0].ClientCAs },
 			func(f *facts.Facts) {
 				f.APIServers[0].RequestHeaderCAs = nil
 				f.APIServers[0].Flags["requestheader-client-ca-file"] = f.APIServers[0].Flags["client-ca-file"]
 			},
+		}, quiet: func(f *facts.Facts) { // the root vouches for proxies, and is believed of none
+			f.Extension.RequestHeaderCAs[0].SignerKeyID, f.Extension.ClientCAs[0].KeyID = "root", "root"
 		}},
 		"AP-02": {fires: func(f *facts.Facts) { f.Extension.AllowedNames = nil }, also: []func(*facts.Facts){setFlag("requestheader-allowed-names"), signed(request("front-proxy-client", hour))}},
 		"AP-03": {fires: func(f *facts.Facts) { f.APIServers[0].FrontProxy = certificate("front-proxy-client", 3650*day) }, also: []func(*facts.Facts){
@@ -349,7 +370,10 @@ func cases() map[string]checkCase {
 			quiet: kubeconfig(func(k *facts.Kubeconfig) { k.Users[0].Impersonates = "bob" }),
 		},
 		"AP-06": {fires: func(f *facts.Facts) { f.Probes[2].Status = 200 }},
-		"AP-08": {fires: granted(user("eve"), rule("impersonate", "", "users,groups")), quiet: granted(user("eve"), rule("impersonate", "", "users,groups", "alice"))},
+		"AP-08": {fires: granted(user("eve"), rule("impersonate", "", "users,groups")), also: []func(*facts.Facts){
+			granted(user("eve"), rule("impersonate", "", "users", "alice"), rule("impersonate", "", "groups")), // alice, in system:masters
+			granted(user("eve"), rule("impersonate", "", "users")),
+		}, quiet: granted(user("eve"), rule("impersonate", "", "users,groups", "alice"))},
 		"AP-09": {fires: func(f *facts.Facts) { f.APIServices[0].Insecure = true }},
 		"AP-10": {fires: stored("Secret", "front proxy key")},
 

@@ -84,6 +84,12 @@ func (v *verdict) failAs(severity report.Severity, subject string, evidence fact
 	v.add(report.Fail, severity, subject, evidence, format, values)
 }
 
+// gap is fail where what is not well is that something could not be looked at.
+func (v *verdict) gap(subject string, evidence facts.Evidence, format string, values ...any) {
+	v.fail(subject, evidence, format, values...)
+	v.findings[len(v.findings)-1].Gap = true
+}
+
 // warn reports what could be better with a subject.
 func (v *verdict) warn(subject string, evidence facts.Evidence, format string, values ...any) {
 	v.add(report.Warn, v.check.Severity, subject, evidence, format, values)

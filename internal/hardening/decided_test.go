@@ -53,6 +53,21 @@ func TestUndecided(t *testing.T) {
 		{"a token of no lifetime", "OI-07", "was not recorded", used(facts.Observation{Username: "idp:dave", Mechanism: "jwt", CredentialID: "JTI=dave"})},
 		{"API servers that nobody saw", "OI-13", "who runs the API servers", func(f *facts.Facts) { f.APIServers = nil }},
 		{"a provider of which nothing is known", "OI-08", "what runs beside the provider", func(f *facts.Facts) { f.Software = nil }},
+		{"a rule about users' names in another form", "OI-01", "startsWith", issuer(func(i *facts.Issuer) {
+			i.Username.Prefix, i.UserRules = "", []string{"user.username.startsWith('system:') == false"}
+		})},
+		{"one about their groups", "OI-02", "exists", issuer(func(i *facts.Issuer) {
+			i.Groups, i.UserRules = facts.Mapping{Claim: "groups"}, []string{"!user.groups.exists(g, g.startsWith('system:'))"}
+		})},
+		{"a token that no id tells from one in a Secret", "SA-10", "by its id", func(f *facts.Facts) {
+			f.Usage.Observed = []facts.Observation{{Username: "system:serviceaccount:ci:builder", Source: "10.0.0.1", Agent: "builder/v1"}}
+		}},
+		{"kubelets at which nobody looked", "TL-03", "1 of 2 nodes", oneKubelet},
+		{"the same, of certificates that are renewed", "XC-22", "1 of 2 nodes", oneKubelet},
+		{"sources that nobody asked", "OV-06", "service account token Secrets: not looked at", func(f *facts.Facts) {
+			f.Sources = []facts.SourceStatus{{Source: facts.SourceTexts, State: facts.Read}}
+		}},
+		{"a token file that was not read", "OV-06", "--token-auth-file", setFlag("token-auth-file", "/etc/tokens.csv")},
 		{"a group that a certificate gives, and nobody showed", "OV-07", "reach back", both(recordedForADay, signed(request("dave", hour, "team")), granted(group("team")))},
 		{"a binding of somebody who may still come", "OV-07", "reach back", both(recordedForADay, granted(user("idp:dave")))},
 	} {
@@ -67,6 +82,8 @@ func TestUndecided(t *testing.T) {
 		})
 	}
 }
+
+func oneKubelet(f *facts.Facts) { f.Kubelets = f.Kubelets[:1] }
 
 // TestWebhookNames: of a source that the log does not name, what can only be the webhook is the webhook's.
 func TestWebhookNames(t *testing.T) {

@@ -38,11 +38,15 @@ func (in *input) strong(user string, groups ...string) string {
 
 // strongAccount is strong for a ServiceAccount.
 func (in *input) strongAccount(namespace, name string) string {
-	of := in.policy().Of(power.Account{Namespace: namespace, Name: name}.Subject())
-	if !of.Level.IsWholeCluster() {
-		return ""
+	key := namespace + "/" + name
+	why, known := in.accounts[key]
+	if !known {
+		if of := in.policy().Of(power.Account{Namespace: namespace, Name: name}.Subject()); of.Level.IsWholeCluster() {
+			why = of.Level.String()
+		}
+		in.accounts[key] = why
 	}
-	return of.Level.String()
+	return why
 }
 
 // grant is a binding and what it gives.
@@ -54,8 +58,8 @@ type grant struct {
 	subjects        []rbacv1.Subject
 }
 
-// grants are all bindings.
-func (in *input) grants() []grant {
+// allGrants are all bindings.
+func (in *input) allGrants() []grant {
 	clusterRoles, roles := map[string][]rbacv1.PolicyRule{}, map[string][]rbacv1.PolicyRule{}
 	for i := range in.f.ClusterRoles {
 		clusterRoles[in.f.ClusterRoles[i].Name] = in.f.ClusterRoles[i].Rules
@@ -167,7 +171,8 @@ func (in *input) certificates() []shown {
 func (in *input) allCertificates() []shown {
 	var all []shown
 	for i := range in.f.CertificateRequests {
-		if r := &in.f.CertificateRequests[i]; r.Certificate != nil {
+		// One for servers only, such as a kubelet's, lets nobody in.
+		if r := &in.f.CertificateRequests[i]; r.Certificate != nil && (r.Certificate.ClientAuth || !r.Certificate.ServerAuth) {
 			all = append(all, shown{"CertificateSigningRequest " + r.Name, facts.EvidenceObject, r.Certificate})
 		}
 	}

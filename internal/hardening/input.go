@@ -27,11 +27,16 @@ type input struct {
 	known []*facts.APIServer
 	// policy is what RBAC gives; made when it is first asked for.
 	policy func() *power.Policy
+	// grants are all bindings; likewise.
+	grants func() []grant
+	// admins and accounts keep what fullAdmin and strongAccount found: the same few are asked about for every Secret.
+	admins   map[string]bool
+	accounts map[string]string
 }
 
 func newInput(f *facts.Facts, options Options) *input {
-	in := &input{f: f, now: f.CollectedAt, options: options, known: f.Servers()}
-	in.policy = sync.OnceValue(in.newPolicy)
+	in := &input{f: f, now: f.CollectedAt, options: options, known: f.Servers(), admins: map[string]bool{}, accounts: map[string]string{}}
+	in.policy, in.grants = sync.OnceValue(in.newPolicy), sync.OnceValue(in.allGrants)
 	return in
 }
 

@@ -135,6 +135,17 @@ func forbidsSystem(rules []string, field string) bool {
 	})
 }
 
+// unreadRule says that a rule for users names "system:" in another form than forbidsSystem knows: it may forbid those names.
+func (*input) unreadRule(v *verdict, subject string, issuer *facts.Issuer, field string) bool {
+	for _, rule := range issuer.UserRules {
+		if strings.Contains(rule, field) && strings.Contains(rule, "system:") {
+			v.unknown("whether a userValidationRule of the %s keeps out names that begin with system:, which this program cannot tell: %s", subject, rule)
+			return true
+		}
+	}
+	return false
+}
+
 // mapped says where a name comes from, for people.
 func mapped(m facts.Mapping) string {
 	if m.Expression != "" {
@@ -193,6 +204,9 @@ func isPublic(server string) (public, known bool) {
 
 // fullAdmin reports whether a subject, as holders names it, may do everything by a role, so that no detour matters.
 func (in *input) fullAdmin(holder string) bool {
+	if admin, known := in.admins[holder]; known {
+		return admin
+	}
 	kind, name, _ := strings.Cut(holder, " ")
 	subject := power.With(name)
 	switch kind {
@@ -202,7 +216,9 @@ func (in *input) fullAdmin(holder string) bool {
 		namespace, account, _ := strings.Cut(name, "/")
 		subject = power.Account{Namespace: namespace, Name: account}.Subject()
 	}
-	return in.policy().Of(subject).Level >= power.ClusterAdmin
+	admin := in.policy().Of(subject).Level >= power.ClusterAdmin
+	in.admins[holder] = admin
+	return admin
 }
 
 // fromAnotherNode reports whether an address is that of a node other than the given one.

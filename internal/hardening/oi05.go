@@ -1,6 +1,7 @@
 package hardening
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 
@@ -31,7 +32,7 @@ func judgeOI05(in *input, v *verdict) {
 		}
 		for _, rule := range slices.Concat(issuer.ClaimRules, issuer.UserRules) {
 			for one := range strings.SplitSeq(claim, ",") {
-				if strings.Contains(rule, one) {
+				if names(rule, one) {
 					return
 				}
 			}
@@ -39,4 +40,9 @@ func judgeOI05(in *input, v *verdict) {
 		v.fail(subject, evidence, "everybody in the world can have an account there, and no rule asks for a claim of your own (%s)", claim)
 	})
 	v.pass(facts.EvidenceFile, "no shared provider is trusted without a rule that names your own users")
+}
+
+// names reports whether a rule names a claim, as claims.hd or claims["hd"]. That email_verified holds says nothing of email.
+func names(rule, claim string) bool {
+	return regexp.MustCompile(`\b` + regexp.QuoteMeta(claim) + `\b`).MatchString(rule)
 }

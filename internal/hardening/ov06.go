@@ -15,14 +15,25 @@ func ov06() Check {
 }
 
 func judgeOV06(in *input, v *verdict) {
-	if len(in.f.Sources) == 0 {
-		v.unknown("no source was looked at")
-		return
+	// Where credentials are kept must have been asked, and what the flags name must have been read.
+	for _, source := range []facts.Source{
+		facts.SourceFlags, facts.SourceCertificates, facts.SourceBootstrapTokens, facts.SourceServiceAccounts, facts.SourceTokenSecrets,
+	} {
+		if in.f.Status(source).State == facts.NotAsked {
+			in.needs(v, source)
+		}
+	}
+	for _, s := range in.known {
+		for _, flag := range []string{"token-auth-file", "authentication-config", "authentication-token-webhook-config-file"} {
+			if s.Flags.Text(flag, "") != "" {
+				in.file(v, s, flag)
+			}
+		}
 	}
 	for _, status := range in.f.Sources {
 		switch status.State {
 		case facts.Unreadable, facts.Partial:
-			v.fail(string(status.Source), facts.EvidenceObject, "could not be read as a whole: %s%s", status.Detail, needed(status))
+			v.gap(string(status.Source), facts.EvidenceObject, "could not be read as a whole: %s%s", status.Detail, needed(status))
 		case facts.NotAsked, facts.Read, facts.Absent:
 		}
 	}

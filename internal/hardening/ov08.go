@@ -8,7 +8,7 @@ import (
 func ov08() Check {
 	return Check{
 		ID: "OV-08", Title: "Nobody who has left can get in", Mechanism: Overview, Severity: report.Critical, Points: []string{"G-02"},
-		Evidence:   []facts.Evidence{facts.EvidenceObject, facts.EvidenceFile, facts.EvidenceUse},
+		Evidence:   []facts.Evidence{facts.EvidenceObject, facts.EvidenceFile},
 		Remedy:     "Shut the person out (kubectl ostiary revoke --user NAME), then take the credential away at its source.",
 		References: []string{"SOC 2 CC6.2", "ISO 27001 A.5.18"},
 		judge:      judgeOV08,

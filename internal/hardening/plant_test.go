@@ -94,6 +94,17 @@ func joinable(f *facts.Facts) {
 	f.APIServers[0].Flags["enable-bootstrap-token-auth"] = []string{"true"}
 }
 
+// joinRole gives holders of join tokens a role of kube-system.
+func joinRole(name string, rules ...rbacv1.PolicyRule) func(*facts.Facts) {
+	return func(f *facts.Facts) {
+		role := rbacv1.Role{Rules: rules}
+		role.Name, role.Namespace = name, "kube-system"
+		binding := rbacv1.RoleBinding{RoleRef: rbacv1.RoleRef{Kind: "Role", Name: name}, Subjects: []rbacv1.Subject{group("system:bootstrappers:kubeadm:default-node-token")}}
+		binding.Name, binding.Namespace = name, "kube-system"
+		f.Roles, f.RoleBindings = append(f.Roles, role), append(f.RoleBindings, binding)
+	}
+}
+
 func nobodyJoins(f *facts.Facts) { f.Nodes[0].Created, f.Nodes[1].Created = time.Time{}, time.Time{} }
 
 // without takes a flag away.

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	rbacv1 "k8s.io/api/rbac/v1"
+
 	"github.com/ostiary/ostiary/internal/facts"
 	"github.com/ostiary/ostiary/internal/report"
 )
@@ -22,24 +24,37 @@ func sa06() Check {
 func judgeSA06(in *input, v *verdict) {
 	const most = 3
 	in.needs(v, facts.SourceTokenSecrets, facts.SourceRBAC, facts.SourceServiceAccounts)
+	type exposed struct{ secrets, readers []string }
+	byNamespace := map[string]*exposed{}
 	for i := range in.f.TokenSecrets {
 		s := &in.f.TokenSecrets[i]
-		var readers []string
-		for _, reader := range in.policy().SecretReaders(s.Namespace, s.Name) {
-			if !strings.HasPrefix(reader, "ServiceAccount kube-system/") && !strings.HasPrefix(reader, "Group system:") && !strings.HasPrefix(reader, "User system:") || reader == "Group system:authenticated" {
-				readers = append(readers, reader)
+		readers := slices.DeleteFunc(slices.Clone(in.policy().SecretReaders(s.Namespace, s.Name)), func(reader string) bool {
+			kind, name, _ := strings.Cut(reader, " ")
+			subject := rbacv1.Subject{Kind: kind, Name: name}
+			if kind == rbacv1.ServiceAccountKind {
+				subject.Namespace, subject.Name, _ = strings.Cut(name, "/")
 			}
-		}
-		subject := "Secret " + s.Namespace + "/" + s.Name
-		gains := slices.DeleteFunc(slices.Clone(readers), func(reader string) bool {
-			return in.fullAdmin(reader) || in.strongAccount(s.Namespace, s.ServiceAccount) == ""
+			return isComponent(&subject)
 		})
+		subject := "Secret " + s.Namespace + "/" + s.Name
+		var gains []string
+		if in.strongAccount(s.Namespace, s.ServiceAccount) != "" {
+			gains = slices.DeleteFunc(slices.Clone(readers), in.fullAdmin)
+		}
 		switch {
 		case len(gains) > 0:
 			v.fail(subject, facts.EvidenceObject, "%s can read the token of %s, which amounts to the whole cluster, and has less", someOf(gains), s.ServiceAccount)
 		case len(readers) > most:
-			v.fail(subject, facts.EvidenceObject, "%d subjects besides controllers can read the token: %s", len(readers), someOf(readers))
+			one := byNamespace[s.Namespace]
+			if one == nil {
+				one = &exposed{}
+				byNamespace[s.Namespace] = one
+			}
+			one.secrets, one.readers = append(one.secrets, s.Name), append(one.readers, readers...)
 		}
+	}
+	for namespace, one := range byNamespace {
+		v.fail("namespace "+namespace, facts.EvidenceObject, "more than %d subjects besides controllers can read each of %d Secrets with tokens (%s): %s", most, len(one.secrets), someOf(one.secrets), someOf(one.readers))
 	}
 	v.pass(facts.EvidenceObject, "no token's Secret has more than %d readers besides controllers", most)
 }

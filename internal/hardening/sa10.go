@@ -1,7 +1,11 @@
 package hardening
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/ostiary/ostiary/internal/facts"
+	"github.com/ostiary/ostiary/internal/identity"
 	"github.com/ostiary/ostiary/internal/report"
 )
 
@@ -18,13 +22,23 @@ func sa10() Check {
 func judgeSA10(in *input, v *verdict) {
 	in.needs(v, facts.SourceNodes)
 	used := in.usage(v)
+	ids := slices.ContainsFunc(used, func(o facts.Observation) bool { return o.CredentialID != "" })
 	for i := range used {
 		o := &used[i]
+		what := "the token in the Secret " + o.Secret
 		if o.Secret == "" {
-			continue
+			// Only tokens that are asked for have an id. With --service-account-lookup=false no Secret is named.
+			if o.CredentialID != "" || !strings.HasPrefix(o.Username, identity.ServiceAccountPrefix) {
+				continue
+			}
+			if !ids {
+				v.unknown("which tokens were those in Secrets: the log names no credential by its id")
+				continue
+			}
+			what = "a token without an id, as those in Secrets are,"
 		}
 		if in.byPerson(o) || in.fromOutside(o) && len(in.f.Nodes) > 0 {
-			v.fail("user "+o.Username, facts.EvidenceUse, "the token in the Secret %s was used by %s from %s, which is no node", o.Secret, agentName(o.Agent), o.Source)
+			v.fail("user "+o.Username, facts.EvidenceUse, "%s was used by %s from %s, which is no node and no pod", what, agentName(o.Agent), o.Source)
 		}
 	}
 	v.pass(facts.EvidenceUse, "tokens in Secrets were used from nodes only")

@@ -93,10 +93,13 @@ func sound() *facts.Facts {
 			Clusters: []facts.KubeconfigCluster{{Name: "prod", Server: "https://10.0.0.1:6443", OwnCA: true}},
 			Users:    []facts.KubeconfigUser{{Name: "gate", Certificate: certificate("front-proxy-client", hour)}},
 		}},
-		Keys:     []facts.KeyFile{{File: facts.File{Path: "/pki/ca.key", State: facts.Read, HasMode: true, Mode: 0o600}, Use: "client CA"}},
-		Texts:    []facts.Text{{File: facts.File{Path: "/cloud-init", State: facts.Read}}},
-		Kubelets: []facts.Kubelet{{Node: "node-1", Evidence: facts.EvidenceManifest, ClientCAFile: "/ca.crt", AuthorizationMode: "Webhook", RotateCertificates: true}},
-		Roster:   []facts.Person{{Usernames: []string{"alice", "bob"}, Active: true}, {Usernames: []string{"mallory"}}},
+		Keys:  []facts.KeyFile{{File: facts.File{Path: "/pki/ca.key", State: facts.Read, HasMode: true, Mode: 0o600}, Use: "client CA"}},
+		Texts: []facts.Text{{File: facts.File{Path: "/cloud-init", State: facts.Read}}},
+		Kubelets: []facts.Kubelet{
+			{Node: "node-1", Evidence: facts.EvidenceManifest, ClientCAFile: "/ca.crt", AuthorizationMode: "Webhook", RotateCertificates: true},
+			{Node: "node-2", Evidence: facts.EvidenceManifest, ClientCAFile: "/ca.crt", AuthorizationMode: "Webhook", RotateCertificates: true},
+		},
+		Roster: []facts.Person{{Usernames: []string{"alice", "bob"}, Active: true}, {Usernames: []string{"mallory"}}},
 		Usage: &facts.Usage{
 			From: now.Add(-200 * day), Until: now, Complete: true,
 			Observed: []facts.Observation{

@@ -19,6 +19,13 @@ func tl03() Check {
 	}
 }
 
+// otherKubelets says which kubelets were not looked at, where the nodes are known.
+func (in *input) otherKubelets(v *verdict) {
+	if others := len(in.f.Nodes) - len(in.f.Kubelets); others > 0 {
+		v.unknown("the kubelets of %d of %d nodes were not looked at (needed: --kubelet-config for each)", others, len(in.f.Nodes))
+	}
+}
+
 func judgeTL03(in *input, v *verdict) {
 	in.needs(v, facts.SourceKubelets)
 	if len(in.f.Kubelets) == 0 {
@@ -44,5 +51,6 @@ func judgeTL03(in *input, v *verdict) {
 			v.fail(k.Node, k.Evidence, "%s", strings.Join(faults, "; "))
 		}
 	}
+	in.otherKubelets(v)
 	v.pass(facts.EvidenceManifest, "kubelets whose configuration was read let in nobody without a credential")
 }

@@ -1,6 +1,7 @@
 package hardening
 
 import (
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -31,9 +32,15 @@ func (in *input) byPerson(o *facts.Observation) bool {
 	return in.fromOutside(o)
 }
 
-// fromOutside reports whether a request came from none of the nodes.
+// fromOutside reports whether a request came from none of the nodes and of their pods.
 func (in *input) fromOutside(o *facts.Observation) bool {
-	return !slices.ContainsFunc(in.f.Nodes, func(n facts.Node) bool { return slices.Contains(n.Addresses, o.Source) })
+	source, err := netip.ParseAddr(o.Source)
+	return !slices.ContainsFunc(in.f.Nodes, func(n facts.Node) bool {
+		return slices.Contains(n.Addresses, o.Source) || err == nil && slices.ContainsFunc(n.PodRanges, func(text string) bool {
+			pods, err := netip.ParsePrefix(text)
+			return err == nil && pods.Contains(source.Unmap())
+		})
+	})
 }
 
 // agentName is a program's name out of its user agent.

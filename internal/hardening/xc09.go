@@ -17,7 +17,7 @@ func xc09() Check {
 func judgeXC09(in *input, v *verdict) {
 	in.needs(v, facts.SourceCertificates)
 	recorded := map[string]bool{}
-	for _, c := range in.certificates() {
+	for _, c := range in.allCertificates() { // one that is over by now was good when it was used
 		recorded["X509SHA256="+c.cert.Fingerprint] = true
 	}
 	if in.f.Usage != nil {

@@ -14,7 +14,7 @@ func xc14() Check {
 	return Check{
 		ID: "XC-14", Title: "Few may have certificates signed", Mechanism: ClientCert, Severity: report.High, Points: []string{"G-08"},
 		Evidence: []facts.Evidence{facts.EvidenceObject},
-		Remedy: "Take update on certificatesigningrequests/approval, and approve and sign on signers, from everybody but " +
+		Remedy: "Take update and patch on certificatesigningrequests/approval and /status, and approve and sign on signers, from everybody but " +
 			"the approvers.",
 		References: []string{"CIS 5.1.11"},
 		judge:      judgeXC14,
@@ -28,11 +28,14 @@ func judgeXC14(in *input, v *verdict) {
 		if g.namespace != "" {
 			return false // signers and requests have no namespace
 		}
-		approval, _ := g.permits("update", group, "certificatesigningrequests/approval")
-		status, _ := g.permits("update", group, "certificatesigningrequests/status")
+		changes := func(what string) bool {
+			update, _ := g.permits("update", group, "certificatesigningrequests/"+what)
+			patch, _ := g.permits("patch", group, "certificatesigningrequests/"+what)
+			return update || patch
+		}
 		_, approve := g.permits("approve", group, "signers")
 		_, sign := g.permits("sign", group, "signers")
-		return approval && approve || status && sign
+		return changes("approval") && approve || changes("status") && sign
 	})
 	for name, through := range found {
 		if user, ok := strings.CutPrefix(name, rbacv1.UserKind+" "); ok && slices.Contains(in.options.Approvers, user) {

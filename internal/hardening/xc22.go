@@ -31,6 +31,7 @@ func judgeXC22(in *input, v *verdict) {
 			v.fail(c.where, c.evidence, "the certificate of %s is valid for %s", c.cert.CommonName, span(c.cert.Lifetime()))
 		}
 	}
+	in.otherKubelets(v)
 	if len(in.f.Kubelets) > 0 {
 		v.pass(facts.EvidenceManifest, "%d kubelets renew their certificates, and none is valid for more than a year", len(in.f.Kubelets))
 	}

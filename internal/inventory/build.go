@@ -28,7 +28,7 @@ type Input struct {
 type Inventory struct {
 	// At is the time of the facts.
 	At time.Time
-	// Target is the cluster's address.
+	// Target is the cluster's address, or "files".
 	Target string
 	// Credentials are all, the most powerful first.
 	Credentials []*Credential
@@ -78,7 +78,7 @@ type builder struct {
 func Build(input *Input) *Inventory {
 	f := input.Facts
 	b := &builder{
-		Inventory: &Inventory{At: f.CollectedAt, Target: f.Cluster.Server, facts: f, ledger: input.Ledger},
+		Inventory: &Inventory{At: f.CollectedAt, Target: cmp.Or(f.Cluster.Server, "files"), facts: f, ledger: input.Ledger},
 		dormant:   input.Dormant, usage: f.Usage, byID: map[string]*Credential{}, people: map[string]*Credential{}, powers: map[string]power.Power{}, static: map[string]string{},
 		lists: map[string][]string{},
 	}

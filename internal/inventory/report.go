@@ -67,9 +67,6 @@ func (inv *Inventory) Report(answer *Answer, format report.Format, version strin
 		Sources: inv.Sources(), Findings: answer.Findings, Picture: picture(lines),
 		Details: Details{Credentials: lines, Unmatched: filled(inv.Unmatched), Dangling: filled(inv.Dangling), Power: inv.Lower},
 	}
-	if result.Target == "" {
-		result.Target = "files"
-	}
 	result.Summary = append(inv.summary(lines), answer.Figures...)
 	if format != report.FormatJSON { // which has the lines in its details
 		result.Table = table(lines)

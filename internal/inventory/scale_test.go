@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/ostiary/ostiary/internal/facts/collect"
+	"github.com/ostiary/ostiary/internal/hardening"
 	"github.com/ostiary/ostiary/internal/inventory"
 	"github.com/ostiary/ostiary/internal/report"
 )
@@ -179,11 +180,11 @@ func (f *fleet) writeLog(t testing.TB, name string) (events int) {
 
 // figures are what a run took.
 type figures struct {
-	lists, log, analysis, writing time.Duration
-	credentials                   int
+	lists, log, analysis, writing, audit time.Duration
+	credentials, findings                int
 }
 
-// inventoryOf makes the whole way: lists, log, analysis, report.
+// inventoryOf makes the whole way: lists, log, analysis, report, and the judgement of the same facts.
 func inventoryOf(ctx context.Context, t testing.TB, f *fleet, log string) figures {
 	t.Helper()
 	var took figures
@@ -210,7 +211,9 @@ func inventoryOf(ctx context.Context, t testing.TB, f *fleet, log string) figure
 	if err := made.Write(io.Discard, report.FormatJSON); err != nil {
 		t.Fatal(err)
 	}
-	took.writing, took.credentials = time.Since(began), len(inv.Credentials)
+	took.writing, took.credentials, began = time.Since(began), len(inv.Credentials), time.Now()
+	took.findings = len(hardening.Run(g.Facts(), hardening.Options{}, nil))
+	took.audit = time.Since(began)
 	return took
 }
 
@@ -245,7 +248,9 @@ func BenchmarkScale(b *testing.B) {
 		b.ReportMetric(took.log.Seconds(), "log-s")
 		b.ReportMetric(took.analysis.Seconds(), "analysis-s")
 		b.ReportMetric(took.writing.Seconds(), "writing-s")
+		b.ReportMetric(took.audit.Seconds(), "audit-s")
 		b.ReportMetric(float64(took.credentials), "credentials")
+		b.ReportMetric(float64(took.findings), "findings")
 	}
 	b.ReportMetric(float64(events), "events")
 	b.ReportMetric(float64(f.calls), "calls")

@@ -34,6 +34,11 @@ func byImpersonation(p *Policy, of *profile, found func(Reason) bool) bool {
 			What: "impersonate any user and group", Through: of.through("", impersonateUsers, impersonateGroups), Becomes: "a member of " + MastersGroup,
 		})
 	}
+	if has(of.cluster, impersonateGroups) && p.mayImpersonateSomebody(of) {
+		return found(Reason{
+			What: "impersonate somebody in any group", Through: of.through("", impersonateGroups), Becomes: "a member of " + MastersGroup,
+		})
+	}
 	if has(of.cluster, impersonateUsers) && len(p.strong.users) > 0 {
 		return found(Reason{
 			What: "impersonate any user", Through: of.through("", impersonateUsers), Becomes: slices.Min(p.strong.users),

@@ -74,6 +74,8 @@ func TestLevels(t *testing.T) {
 
 		{"impersonates users and groups", "", []rbacv1.PolicyRule{rule("impersonate", "", "users,groups")}, power.Equivalent, "system:masters"},
 		{"impersonates users, none of whom is strong", "", []rbacv1.PolicyRule{rule("impersonate", "", "users")}, power.Strong, "impersonate any user"},
+		{"impersonates any group, and one user in it", "", []rbacv1.PolicyRule{rule("impersonate", "", "groups"), rule("impersonate", "", "users", "bob")}, power.Equivalent, "system:masters"},
+		{"impersonates any group, and nobody in it", "", []rbacv1.PolicyRule{rule("impersonate", "", "groups")}, power.Write, ""},
 		{"impersonates one group, and nobody in it", "", []rbacv1.PolicyRule{rule("impersonate", "", "groups", "system:masters")}, power.Write, ""},
 		{"impersonates somebody in a group", "", []rbacv1.PolicyRule{rule("impersonate", "", "groups", "system:masters"), rule("impersonate", "", "users", "bob")}, power.Equivalent, "impersonate group system:masters"},
 		{"impersonates a strong account", "infra", []rbacv1.PolicyRule{rule("impersonate", "", "serviceaccounts", "robot")}, power.Equivalent, "become account robot"},

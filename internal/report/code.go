@@ -13,11 +13,11 @@ const (
 )
 
 // Code is the exit code for a report: findings that fail or warn at or above severity, then completeness, which
-// incompleteOK leaves out. The severity zero leaves findings out.
+// incompleteOK leaves out. A gap counts as the latter alone. The severity zero leaves findings out.
 func (r *Report) Code(severity Severity, incompleteOK bool) int {
 	if severity > 0 {
 		for i := range r.Findings {
-			if r.Findings[i].State.isBad() && r.Findings[i].Severity >= severity {
+			if r.Findings[i].State.isBad() && !r.Findings[i].Gap && r.Findings[i].Severity >= severity {
 				return CodeFindings
 			}
 		}

@@ -186,6 +186,8 @@ type Finding struct {
 	Location string `json:"location,omitempty"`
 	// Until is when the acceptance of an Accepted finding ends.
 	Until time.Time `json:"until,omitzero"`
+	// Gap says that something could not be looked at: that makes a report incomplete, and is no finding for an exit code.
+	Gap bool `json:"-"`
 	// Fingerprint is the same in every run that finds the same. Left empty, Sort makes it of Rule and Subject.
 	Fingerprint string `json:"fingerprint"`
 }

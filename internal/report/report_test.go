@@ -233,6 +233,8 @@ func TestCode(t *testing.T) {
 		{"a source is missing", unread, nil, report.Low, false, report.CodeIncomplete},
 		{"it may be missing", unread, nil, report.Low, true, report.CodeDone},
 		{"a finding is certain, whatever is missing", unread, high, report.High, false, report.CodeFindings},
+		{"what could not be looked at is no finding", unread, []report.Finding{{Severity: report.High, State: report.Fail, Gap: true}}, report.Low, false, report.CodeIncomplete},
+		{"and may be missing", unread, []report.Finding{{Severity: report.High, State: report.Fail, Gap: true}}, report.Low, true, report.CodeDone},
 		{"nobody asked anything", nil, nil, report.Low, false, report.CodeIncomplete},
 		{"partly read", []report.Source{{Name: "a", Access: report.Partial}}, nil, report.Low, false, report.CodeIncomplete},
 		{"optional", []report.Source{read[0], {Name: "b", Optional: true}}, nil, report.Low, false, report.CodeDone},

@@ -3,6 +3,7 @@ package review
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/inventory"
@@ -35,8 +36,14 @@ type Details struct {
 // ErrOlder says that facts were read before a decision was made. Match it with errors.Is.
 var ErrOlder = errors.New("the facts are older than the decisions, and prove nothing about them: gather them anew")
 
+// ErrElsewhere says that facts are of another cluster, where nothing of a population is. Match it with errors.Is.
+var ErrElsewhere = errors.New("the facts are of another server, and prove nothing about the population: gather them from the same")
+
 // Finish compares the decisions with how things are now, and reports what was decided and is not so.
 func (r *Review) Finish(inv *inventory.Inventory, tool string, within time.Duration) (*report.Report, error) {
+	if inv.Target != r.Target {
+		return nil, fmt.Errorf("%w (they are of %s, the population of %s)", ErrElsewhere, inv.Target, r.Target)
+	}
 	for i := range r.Decisions {
 		if inv.At.Before(r.Decisions[i].At) {
 			return nil, fmt.Errorf("%w (they are of %s, the decision about %s of %s)", ErrOlder, inv.At.Format(time.RFC3339), r.Decisions[i].ID, r.Decisions[i].At.Format(time.RFC3339))
@@ -51,7 +58,7 @@ func (r *Review) Finish(inv *inventory.Inventory, tool string, within time.Durat
 		decisions[r.Decisions[i].ID] = &r.Decisions[i]
 	}
 	result := &report.Report{
-		Kind: FinishedKind, Title: "Access review " + r.Hash[:12] + ", finished", Tool: "kubectl-ostiary", Version: tool, Target: inv.Target, Generated: inv.At, Sources: inv.Sources(),
+		Kind: FinishedKind, Title: "Access review " + r.Hash[:12] + ", finished", Tool: "kubectl-ostiary", Version: tool, Target: inv.Target, Generated: inv.At, Sources: r.demanded(inv.Sources()),
 	}
 	for _, name := range []string{"ID", "USER", "POWER", "DECISION", "REVIEWER", "NOW", "PROVEN", "REASON"} {
 		result.Table.Columns = append(result.Table.Columns, report.Column{Name: name})
@@ -93,6 +100,17 @@ func (r *Review) Finish(inv *inventory.Inventory, tool string, within time.Durat
 	result.Details = details
 	result.Sort()
 	return result, nil
+}
+
+// demanded are the sources with none optional that the population was read from: what it holds cannot be shown to be gone.
+func (r *Review) demanded(all []report.Source) []report.Source {
+	for i := range all {
+		source := &all[i]
+		if source.Optional && slices.ContainsFunc(r.Sources, func(s report.Source) bool { return s.Name == source.Name && s.Access == report.Read }) {
+			source.Optional, source.Why = false, "it was read when the population was frozen: "+source.Why
+		}
+	}
+	return all
 }
 
 // gone is said of a line that no source has any more.

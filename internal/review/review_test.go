@@ -17,6 +17,10 @@ func now() time.Time { return time.Date(2026, 11, 1, 12, 0, 0, 0, time.UTC) }
 
 // build makes an inventory of token Secrets at a time after now.
 func build(after time.Duration, names ...string) *inventory.Inventory {
+	return inventory.Build(&inventory.Input{Facts: found(after, names...)})
+}
+
+func found(after time.Duration, names ...string) *facts.Facts {
 	f := &facts.Facts{CollectedAt: now().Add(after), Cluster: facts.Cluster{Server: "https://10.0.0.1"}}
 	for _, source := range []facts.Source{
 		facts.SourceRBAC, facts.SourceServiceAccounts, facts.SourceTokenSecrets, facts.SourceBootstrapTokens, facts.SourceCertificates,
@@ -32,7 +36,7 @@ func build(after time.Duration, names ...string) *inventory.Inventory {
 	f.CertificateRequests = []facts.CertificateRequest{{Name: "root", Username: "boss", Certificate: &facts.Certificate{
 		Fingerprint: "aa", CommonName: "alice", Organizations: []string{"system:masters"}, ClientAuth: true, NotAfter: now().Add(10000 * time.Hour),
 	}}}
-	return inventory.Build(&inventory.Input{Facts: f})
+	return f
 }
 
 func start(t *testing.T, names ...string) *review.Review {
@@ -137,6 +141,50 @@ func TestFinish(t *testing.T) {
 	for _, f := range result.Findings {
 		if f.Rule == "RV-01" && f.State != report.Warn {
 			t.Errorf("there is time left, and it is %v", f.State)
+		}
+	}
+}
+
+// TestFinishElsewhere: a line is not gone because somebody looked at another cluster, or left out where it was.
+func TestFinishElsewhere(t *testing.T) {
+	t.Parallel()
+
+	frozen := found(0, "token")
+	frozen.Note(facts.SourceStatus{Source: facts.SourceSecrets, State: facts.Read})
+	frozen.StoredCredentials = []facts.StoredCredential{{Kind: "Secret", Namespace: "ci", Name: "copy", Key: "k", What: "kubeconfig", Subject: "bob"}}
+	r, err := review.Start(inventory.Build(&inventory.Input{Facts: frozen}), "v1", "boss", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Decide(strings.NewReader(heading+"SECRET=ci/token,ruth,revoke,old,\n"), now().Add(time.Hour), true); err != nil {
+		t.Fatal(err)
+	}
+	other := found(10 * time.Hour)
+	other.Cluster.Server = "https://10.0.0.2"
+	if _, err := r.Finish(inventory.Build(&inventory.Input{Facts: other}), "v1", 0); !errors.Is(err, review.ErrElsewhere) {
+		t.Errorf("another cluster: %v", err)
+	}
+	for _, row := range []struct {
+		name string
+		scan bool
+		want string
+	}{{"as before", true, "gone"}, {"without the Secrets", false, "not seen, and not every source was read"}} {
+		later := found(10 * time.Hour)
+		if row.scan {
+			later.Note(facts.SourceStatus{Source: facts.SourceSecrets, State: facts.Read})
+		}
+		result, err := r.Finish(inventory.Build(&inventory.Input{Facts: later}), "v1", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		details, ok := result.Details.(review.Details)
+		if !ok || result.Complete() != row.scan {
+			t.Fatalf("%s: complete %t", row.name, result.Complete())
+		}
+		for _, outcome := range details.Outcomes {
+			if outcome.Item.ID == "SECRET=ci/token" && outcome.Now != row.want {
+				t.Errorf("%s: %s is %q, want %q", row.name, outcome.Item.ID, outcome.Now, row.want)
+			}
 		}
 	}
 }

@@ -217,12 +217,13 @@ func (r *run) largeBodies(t *testing.T) {
 
 	r.bothProtocols(t, func(t *testing.T, k kubectl.Command) {
 		ctx, sum := stage.Within(t), sha256.New() // each way has the time of its own
-		result, err := k.Stream(ctx, nil, sum, "exec", "large", "--", "cat", "blob")
+		var came counter
+		result, err := k.Stream(ctx, nil, io.MultiWriter(sum, &came), "exec", "large", "--", "cat", "blob")
 		if err != nil || result.ExitCode != 0 {
 			t.Fatal(err, result)
 		}
 		if got := hex.EncodeToString(sum.Sum(nil)); got != inPod {
-			t.Errorf("down: hash = %s, in the pod %s", got, inPod)
+			t.Errorf("down: hash of %d bytes = %s, of the %d in the pod %s", came, got, size, inPod)
 		}
 		sum = sha256.New()
 		up := io.TeeReader(io.LimitReader(rand.Reader, int64(size)), sum)
@@ -235,4 +236,12 @@ func (r *run) largeBodies(t *testing.T) {
 			t.Errorf("up: hash in the pod = %s, want %s", got, want)
 		}
 	})
+}
+
+// counter counts the bytes that are written to it.
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }

@@ -61,6 +61,7 @@ func (f *gatherFlags) add(command *cobra.Command) {
 
 // gather collects the facts.
 func (f *gatherFlags) gather(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (*facts.Facts, error) {
+	saveMemory()
 	g := collect.New(time.Now(), version.Get().Version)
 	g.Progress = progressTo(streams)
 	node := collect.Node{Manifests: f.manifests, Root: f.root, Kubelets: f.kubelets, Texts: f.texts}
@@ -76,7 +77,7 @@ func (f *gatherFlags) gather(ctx context.Context, flags *genericclioptions.Confi
 	}
 	g.CertificateFiles(f.certificates)
 	if f.noCluster && len(node.Manifests)+len(f.kubeconfigs)+len(f.kubelets)+len(f.texts)+len(f.certificates)+len(f.auditLogs) == 0 {
-		return nil, fmt.Errorf("nothing to look at: --no-cluster needs --manifest, --node, --kubeconfig-file, --kubelet-config or --join-file")
+		return nil, fmt.Errorf("nothing to look at: --no-cluster needs --node, --manifest, --kubeconfig-file, --certificate-file, --kubelet-config, --join-file or --audit-log")
 	}
 	if err := g.Node(node); err != nil {
 		return nil, err

@@ -99,7 +99,9 @@ func (i *inventoryFlags) run(ctx context.Context, flags *genericclioptions.Confi
 
 // build gathers facts, or reads them, and makes the inventory.
 func (i *inventoryFlags) build(ctx context.Context, flags *genericclioptions.ConfigFlags, streams genericiooptions.IOStreams) (*inventory.Inventory, error) {
-	saveMemory()
+	if i.dormant < 0 {
+		return nil, fmt.Errorf("--dormant %s: want a time that is not below zero", i.dormant)
+	}
 	found, err := i.facts(ctx, flags, streams)
 	if err != nil {
 		return nil, err

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"k8s.io/cli-runtime/pkg/genericclioptions"
 	"k8s.io/cli-runtime/pkg/genericiooptions"
 
@@ -19,10 +20,13 @@ import (
 type factFlags struct {
 	gather   gatherFlags
 	snapshot string
+	// gathering are the flags that a snapshot leaves nothing to do for.
+	gathering []*pflag.Flag
 }
 
 func (f *factFlags) add(command *cobra.Command) {
 	f.gather.add(command)
+	command.Flags().VisitAll(func(flag *pflag.Flag) { f.gathering = append(f.gathering, flag) })
 	command.Flags().StringVar(&f.snapshot, "from-snapshot", "", "Judge the `FILE` that \"kubectl ostiary snapshot\" wrote, and ask nobody.")
 }
 
@@ -35,6 +39,12 @@ func (f *factFlags) facts(ctx context.Context, flags *genericclioptions.ConfigFl
 		}
 		return found, nil
 	}
+	for _, flag := range f.gathering {
+		if flag.Changed {
+			return nil, fmt.Errorf("--%s says what to look at, and a snapshot is judged as it is: give it to \"kubectl ostiary snapshot\", or leave --from-snapshot out", flag.Name)
+		}
+	}
+	saveMemory()
 	file, err := os.Open(f.snapshot)
 	if err != nil {
 		return nil, err

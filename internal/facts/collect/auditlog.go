@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/auditlog"
@@ -37,7 +38,7 @@ func (g *Gatherer) AuditLogs(ctx context.Context, names []string) error {
 	state, detail := facts.Read, ""
 	switch {
 	case record.Events == 0:
-		state, detail = facts.Unreadable, "there is no event in it; "+record.FirstBroken
+		state, detail = facts.Unreadable, strings.TrimSuffix("there is no event in it; "+record.FirstBroken, "; ")
 	case record.Broken > 0:
 		state, detail = facts.Partial, fmt.Sprintf("%d lines could not be read; %s", record.Broken, record.FirstBroken)
 	case record.Overflow:

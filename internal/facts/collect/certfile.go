@@ -27,7 +27,8 @@ func (g *Gatherer) NodeCertificates(kubeadm, kubelet string) {
 // CertificateFiles reads files with clients' certificates, and those of folders that are named. In a folder, only names
 // that end as such files do are looked at; one that cannot be read is recorded.
 func (g *Gatherer) CertificateFiles(names []string) {
-	failed, all := 0, 0
+	var failed []string
+	all := 0
 	for _, name := range names {
 		for _, file := range certificatesIn(name) {
 			described, data := g.file("", file)
@@ -42,7 +43,7 @@ func (g *Gatherer) CertificateFiles(names []string) {
 				one.HasKey = holdsKey(data)
 			}
 			if one.State != facts.Read {
-				failed++
+				failed = append(failed, file+": "+problemOf(&one.File))
 			}
 			all++
 			g.found.CertificateFiles = append(g.found.CertificateFiles, one)

@@ -42,6 +42,7 @@ func Certificate(c *x509.Certificate) facts.Certificate {
 	sum := sha256.Sum256(c.Raw)
 	described := facts.Certificate{
 		Fingerprint: hex.EncodeToString(sum[:]), KeyDigest: keyDigest(c.RawSubjectPublicKeyInfo),
+		KeyID: hex.EncodeToString(c.SubjectKeyId), SignerKeyID: hex.EncodeToString(c.AuthorityKeyId),
 		Serial: fmt.Sprintf("%x", c.SerialNumber), CommonName: c.Subject.CommonName, Organizations: c.Subject.Organization,
 		Issuer: c.Issuer.String(), NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(),
 		Signature: c.SignatureAlgorithm.String(), CA: c.IsCA,

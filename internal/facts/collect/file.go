@@ -36,6 +36,14 @@ func (g *Gatherer) file(flag, name string) (facts.File, []byte) {
 	return described, data
 }
 
+// problemOf says why a file was not read.
+func problemOf(file *facts.File) string {
+	if file.State == facts.Absent {
+		return "it is not there"
+	}
+	return file.Problem
+}
+
 // describeMode fills in who may read and change a file.
 func describeMode(described *facts.File, info fs.FileInfo) {
 	described.HasMode = hasOwners

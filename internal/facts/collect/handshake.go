@@ -32,10 +32,12 @@ func (g *Gatherer) Handshakes(ctx context.Context, server, serverName string) {
 	made, err := handshakes(ctx, server, net.JoinHostPort(host, port), serverName)
 	g.found.Handshakes = append(g.found.Handshakes, made...)
 	if err != nil {
-		g.note(facts.SourceHandshake, facts.Unreadable, len(g.found.Handshakes), err.Error(), "a direct way to the API server")
+		g.note(facts.SourceHandshake, facts.Unreadable, len(g.found.Handshakes), server+": "+err.Error(), "a direct way to the API server")
 		return
 	}
-	g.note(facts.SourceHandshake, facts.Read, len(g.found.Handshakes), "", "")
+	if g.found.Status(facts.SourceHandshake).State != facts.Unreadable { // at another API server, which stays so
+		g.note(facts.SourceHandshake, facts.Read, len(g.found.Handshakes), "", "")
+	}
 }
 
 // WebhookHandshakes does the same with every webhook that the API servers known so far ask about tokens.

@@ -81,25 +81,45 @@ func (g *Gatherer) Kubeconfigs(names []string) {
 	if len(names) == 0 {
 		return
 	}
-	failed := 0
+	var failed []string
 	for _, name := range names {
 		g.say(name)
 		read := g.kubeconfig(name, "")
-		if read.Problem != "" {
-			failed++
+		if problem := kubeconfigProblem(read); problem != "" {
+			failed = append(failed, name+": "+problem)
 		}
 		g.found.Kubeconfigs = append(g.found.Kubeconfigs, *read)
 	}
 	g.noteFiles(facts.SourceKubeconfigs, len(names), failed)
 }
 
-// noteFiles records how reading a number of files went.
-func (g *Gatherer) noteFiles(source facts.Source, all, failed int) {
+// kubeconfigProblem says what of a kubeconfig could not be read; empty where all could.
+func kubeconfigProblem(k *facts.Kubeconfig) string {
+	if k.Problem != "" {
+		return k.Problem
+	}
+	for i := range k.Users {
+		if u := &k.Users[i]; u.Problem != "" {
+			return "user " + u.Name + ": " + u.Problem
+		}
+	}
+	return ""
+}
+
+// mostNamed is how many files that could not be read are named: a folder may be full of them.
+const mostNamed = 3
+
+// noteFiles records how reading a number of files went. Each that failed is its name and what was wrong.
+func (g *Gatherer) noteFiles(source facts.Source, all int, failures []string) {
 	before := g.found.Status(source)
 	state := facts.Read
 	detail := ""
+	failed := len(failures)
 	if failed > 0 {
-		state, detail = facts.Partial, fmt.Sprintf("%d of %d files could not be read", failed, all)
+		state, detail = facts.Partial, fmt.Sprintf("%d of %d files could not be read: %s", failed, all, strings.Join(failures[:min(failed, mostNamed)], "; "))
+		if failed > mostNamed {
+			detail += "; ..."
+		}
 	}
 	if before.State == facts.Partial || before.State == facts.Unreadable {
 		state, detail = before.State, strings.TrimPrefix(before.Detail+"; "+detail, "; ")
@@ -112,9 +132,7 @@ func (g *Gatherer) kubeconfig(name, flag string) *facts.Kubeconfig {
 	file, data := g.file(flag, name)
 	described := &facts.Kubeconfig{File: file, Problem: file.Problem}
 	if file.State != facts.Read {
-		if described.Problem == "" {
-			described.Problem = "it is not there"
-		}
+		described.Problem = problemOf(&file)
 		return described
 	}
 	parsed, err := parseKubeconfig(data)
@@ -155,12 +173,18 @@ func (g *Gatherer) kubeconfigUser(parsed *kubeconfigFile, i int, folder string) 
 	if user.Key != "" && !described.EmbeddedKey {
 		described.KeyFile = within(folder, user.Key)
 	}
-	certificate := user.CertificateData
+	certificate, err := user.CertificateData, error(nil)
 	if len(certificate) == 0 && user.Certificate != "" {
-		certificate, _ = os.ReadFile(within(folder, user.Certificate)) // one that cannot be read is none
+		certificate, err = readBounded(within(folder, user.Certificate))
 	}
-	if certificates, err := Certificates(certificate); err == nil {
-		described.Certificate = &certificates[0]
+	if len(certificate) > 0 {
+		var certificates []facts.Certificate
+		if certificates, err = Certificates(certificate); err == nil {
+			described.Certificate = &certificates[0]
+		}
+	}
+	if err != nil {
+		described.Problem = "its client certificate: " + err.Error()
 	}
 	if user.Token != "" {
 		described.Token = g.held(user.Token)

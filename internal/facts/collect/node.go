@@ -182,7 +182,6 @@ func (g *Gatherer) keys(server *facts.APIServer, onHost func(string) string) {
 		}
 		return strings.TrimSuffix(name, filepath.Ext(name)) + ".key"
 	}
-	before := len(g.found.Keys)
 	for _, key := range []struct{ use, name string }{
 		{"client CA", beside("client-ca-file")},
 		{"request-header CA", beside("requestheader-client-ca-file")},
@@ -206,7 +205,7 @@ func (g *Gatherer) keys(server *facts.APIServer, onHost func(string) string) {
 		}
 		g.found.Keys = append(g.found.Keys, described)
 	}
-	g.note(facts.SourceKeys, facts.Read, len(g.found.Keys)+before, "", "")
+	g.note(facts.SourceKeys, facts.Read, len(g.found.Keys), "", "")
 }
 
 // kubelet reads a KubeletConfiguration.
@@ -255,11 +254,11 @@ var joinToken = regexp.MustCompile(`\b[a-z0-9]{6}\.[a-z0-9]{16}\b`) // compiled 
 
 // texts counts join tokens in files such as cloud-init.
 func (g *Gatherer) texts(names []string) {
-	failed := 0
+	var failed []string
 	for _, name := range names {
 		file, data := g.file("", name)
 		if file.State != facts.Read {
-			failed++
+			failed = append(failed, name+": "+problemOf(&file))
 		}
 		g.found.Texts = append(g.found.Texts, facts.Text{File: file, JoinTokens: len(joinToken.FindAll(data, -1))})
 	}

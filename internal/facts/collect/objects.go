@@ -69,7 +69,7 @@ func (g *Gatherer) namespaces(ctx context.Context, what *Live) {
 func (g *Gatherer) nodes(ctx context.Context, what *Live) {
 	g.found.Nodes, _ = listInto(ctx, g, what.API, facts.SourceNodes, Question{Path: "/api/v1/nodes"}, "list nodes",
 		func(o *corev1.Node) (facts.Node, bool) {
-			node := facts.Node{Name: o.Name, UID: string(o.UID), Created: o.CreationTimestamp.UTC()}
+			node := facts.Node{Name: o.Name, UID: string(o.UID), Created: o.CreationTimestamp.UTC(), PodRanges: o.Spec.PodCIDRs}
 			_, node.ControlPlane = o.Labels[controlPlaneLabel]
 			for _, address := range o.Status.Addresses {
 				if address.Type == corev1.NodeInternalIP || address.Type == corev1.NodeExternalIP {
@@ -253,7 +253,7 @@ func (g *Gatherer) anonymous(ctx context.Context, server string, asker Asker) {
 	for _, path := range ProbePaths() {
 		answer, err := asker.Ask(ctx, Question{Path: path})
 		if err != nil {
-			g.note(facts.SourceProbes, facts.Unreadable, len(g.found.Probes), err.Error(), "a way to the API server without a credential")
+			g.note(facts.SourceProbes, facts.Unreadable, len(g.found.Probes), server+": "+err.Error(), "a way to the API server without a credential")
 			return
 		}
 		g.found.Probes = append(g.found.Probes, facts.Probe{Server: server, Path: path, Status: answer.Status})
@@ -265,10 +265,12 @@ func (g *Gatherer) anonymous(ctx context.Context, server string, asker Asker) {
 		}
 		g.found.Probes = append(g.found.Probes, facts.Probe{Server: server, Path: facts.GuardedPath, Status: answer.Status, Headers: forged.name})
 	}
-	if !slices.ContainsFunc(g.found.Probes, func(p facts.Probe) bool { return p.Status == 0 || p.Status >= http.StatusInternalServerError }) {
+	switch state := g.found.Status(facts.SourceProbes).State; {
+	case state == facts.Unreadable || state == facts.Partial: // at another API server, which stays so
+	case !slices.ContainsFunc(g.found.Probes, func(p facts.Probe) bool { return p.Status == 0 || p.Status >= http.StatusInternalServerError }):
 		g.note(facts.SourceProbes, facts.Read, len(g.found.Probes), "", "")
-	} else {
-		g.note(facts.SourceProbes, facts.Partial, len(g.found.Probes), "the server answered some with an error of its own", "")
+	default:
+		g.note(facts.SourceProbes, facts.Partial, len(g.found.Probes), server+" answered some with an error of its own", "")
 	}
 }
 

@@ -1,10 +1,13 @@
 package collect_test
 
 import (
+	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
@@ -318,5 +321,100 @@ func TestPlugins(t *testing.T) {
 	var out strings.Builder
 	if err := facts.Encode(&out, g.Facts()); err != nil || strings.Contains(out.String(), secret) {
 		t.Errorf("the secret is in the facts, or they cannot be written: %v", err)
+	}
+}
+
+// TestUnreadFilesAreNamed: a file that could not be read makes its source partial, with its name and the reason. What of a
+// kubeconfig stands in another file counts, too.
+func TestUnreadFilesAreNamed(t *testing.T) {
+	t.Parallel()
+
+	missing := filepath.Join(t.TempDir(), "missing")
+	noPEM := written(t, "notes.pem", "nothing\n")
+	dangling := written(t, "dangling", "kind: Config\nusers: [{name: alice, user: {client-certificate: gone.crt}}]\n")
+	broken := written(t, "broken", "kind: Config\nusers: [{name: bob, user: {client-certificate-data: bm90aGluZw==}}]\n")
+	whole := written(t, "whole", "kind: Config\nusers: [{name: carol, user: {token: x}}]\n")
+
+	for _, row := range []struct {
+		name   string
+		source facts.Source
+		read   func(*collect.Gatherer) error
+		want   []string
+	}{
+		{"kubeconfigs", facts.SourceKubeconfigs, func(g *collect.Gatherer) error {
+			g.Kubeconfigs([]string{whole, missing, dangling, broken})
+			return nil
+		}, []string{
+			"3 of 4 files", missing + ": it is not there", dangling + ": user alice: its client certificate: open " + filepath.Join(filepath.Dir(dangling), "gone.crt"),
+			broken + ": user bob: its client certificate: holds no PEM certificate",
+		}},
+		{"certificates", facts.SourceCertificateFiles, func(g *collect.Gatherer) error {
+			g.CertificateFiles([]string{missing, noPEM})
+			return nil
+		}, []string{"2 of 2 files", missing + ": it is not there", noPEM + ": holds no PEM certificate"}},
+		{"texts", facts.SourceTexts, func(g *collect.Gatherer) error { return g.Node(collect.Node{Texts: []string{missing}}) }, []string{missing + ": it is not there"}},
+		{"many", facts.SourceTexts, func(g *collect.Gatherer) error {
+			return g.Node(collect.Node{Texts: []string{missing, missing, missing, missing}})
+		}, []string{"4 of 4 files", "; ..."}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			t.Parallel()
+			g := collect.New(time.Now(), "test")
+			if err := row.read(g); err != nil {
+				t.Fatal(err)
+			}
+			status := g.Facts().Status(row.source)
+			if status.State != facts.Partial {
+				t.Errorf("state %q, want partial", status.State)
+			}
+			for _, want := range row.want {
+				if !strings.Contains(status.Detail, want) {
+					t.Errorf("detail %q, want %q in it", status.Detail, want)
+				}
+			}
+		})
+	}
+}
+
+// hangsUp gives no answer.
+type hangsUp struct{}
+
+func (hangsUp) Ask(context.Context, collect.Question) (collect.Answer, error) {
+	return collect.Answer{}, errors.New("connection refused")
+}
+
+// TestOneReplicaUnasked: that one API server gave no answer is not forgotten over another that did.
+func TestOneReplicaUnasked(t *testing.T) {
+	t.Parallel()
+
+	good := server{}
+	for _, first := range []bool{true, false} {
+		what := collect.Live{API: good, Server: "https://one", Anonymous: hangsUp{}, Replicas: []collect.Replica{{Name: "https://two", API: good, Anonymous: good}}}
+		if !first {
+			what.Anonymous, what.Replicas[0].Anonymous = good, hangsUp{}
+		}
+		g := collect.New(time.Now(), "test")
+		if err := g.Live(t.Context(), what); err != nil {
+			t.Fatal(err)
+		}
+		if status := g.Facts().Status(facts.SourceProbes); status.State != facts.Unreadable || !strings.Contains(status.Detail, "connection refused") {
+			t.Errorf("the first hangs up: %t: requests without a credential: %+v, want unreadable", first, status)
+		}
+	}
+}
+
+// TestOneReplicaShakesNoHand is the same of TLS.
+func TestOneReplicaShakesNoHand(t *testing.T) {
+	t.Parallel()
+
+	there := httptest.NewTLSServer(http.NotFoundHandler())
+	t.Cleanup(there.Close)
+	gone := httptest.NewTLSServer(http.NotFoundHandler())
+	gone.Close()
+	g := collect.New(time.Now(), "test")
+	g.Handshakes(t.Context(), gone.URL, "")
+	g.Handshakes(t.Context(), there.URL, "")
+	if status := g.Facts().Status(facts.SourceHandshake); status.State != facts.Unreadable || !strings.Contains(status.Detail, gone.URL) {
+		t.Errorf("TLS handshake: %+v, want unreadable, with %s", status, gone.URL)
 	}
 }
