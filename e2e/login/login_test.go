@@ -1,11 +1,13 @@
 package login_test
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -138,7 +140,7 @@ func (p *person) searchForSecrets(handed handed) {
 	p.searchFor(append(secrets, "PRIVATE KEY-----")...)
 }
 
-// searchFor looks for texts in the same places.
+// searchFor looks for texts in the same places, and for any JWT in the files.
 func (p *person) searchFor(secrets ...string) {
 	p.t.Helper()
 	look := func(where string, data []byte) {
@@ -147,6 +149,11 @@ func (p *person) searchFor(secrets ...string) {
 				p.t.Errorf("a secret is in %s", where)
 			}
 		}
+	}
+	// ID tokens of the provider, and any other: header and payload begin with {" in base64url.
+	anyJWT := regexp.MustCompile(`eyJ[\w-]+\.eyJ[\w-]+\.`)
+	if part := base64.RawURLEncoding.EncodeToString([]byte(`{"iss":"https://idp.example"}`)); !anyJWT.MatchString("token: " + part + "." + part + ".x") {
+		p.t.Fatal("the search would find no JWT")
 	}
 	files := 0
 	for _, folder := range []string{p.home, p.runtime} {
@@ -157,6 +164,9 @@ func (p *person) searchFor(secrets ...string) {
 			data, err := os.ReadFile(path)
 			files++
 			look(path, data)
+			if anyJWT.Match(data) {
+				p.t.Errorf("a JWT is in %s", path)
+			}
 			return err
 		}); err != nil {
 			p.t.Fatal(err)

@@ -64,8 +64,10 @@ func settle(t *testing.T, at *place) *person {
 // env is the person's whole environment.
 func (p *person) env() []string {
 	path := filepath.Dir(shared.paths[binaries.KubectlOstiary]) + string(os.PathListSeparator) + os.Getenv("PATH")
-	return append([]string{"HOME=" + p.home, "XDG_RUNTIME_DIR=" + p.runtime, "PATH=" + path, "BROWSER=" + filepath.Join(p.home, "browser"), "KUBECONFIG=" + p.kubeconfig(),
-		"GORACE=" + os.Getenv("GORACE")}, p.more...)
+	return append([]string{
+		"HOME=" + p.home, "XDG_RUNTIME_DIR=" + p.runtime, "PATH=" + path, "BROWSER=" + filepath.Join(p.home, "browser"), "KUBECONFIG=" + p.kubeconfig(),
+		"GORACE=" + os.Getenv("GORACE"),
+	}, p.more...)
 }
 
 func (p *person) kubeconfig() string { return filepath.Join(p.home, ".kube", "config") }

@@ -93,6 +93,16 @@ func TestIssueCertificate(t *testing.T) {
 			t.Errorf("%s: %d %v", name, status, answer)
 		}
 	}
+	joes := h.signIn(t, login(t, joe), newKey(t), nil) // who may name the builder, and give no group
+	if status, answer := h.api(t, h.client(&joes.certificate), "", http.MethodPost, "/issue", issueOf("certificate", wish)); status != http.StatusForbidden {
+		t.Errorf("a group without the right to give it: %d %v", status, answer)
+	}
+	if status, answer := h.api(t, h.client(&joes.certificate), "", http.MethodPost, "/issue", issueOf("staticToken", object{"username": "admin"})); status != http.StatusForbidden {
+		t.Errorf("another name than may be given: %d %v", status, answer)
+	}
+	if status, answer := h.api(t, h.client(&joes.certificate), "", http.MethodPost, "/issue", issueOf("staticToken", object{"username": "builder"})); status != http.StatusCreated {
+		t.Errorf("without a group: %d %v", status, answer)
+	}
 	status, answer := h.api(t, h.guardClient(), "", http.MethodPost, "/issue", issueOf("certificate", wish))
 	if status != http.StatusCreated {
 		t.Fatalf("%d %v", status, answer)
@@ -128,7 +138,7 @@ func TestStaticToken(t *testing.T) {
 	t.Parallel()
 	h := open(t, func(config object) {
 		issuer, _ := config["issuer"].(object)
-		issuer["staticTokens"] = object{"rotationGrace": "2s"}
+		issuer["staticTokens"] = object{"rotationGrace": "4s"}
 	})
 	status, answer := h.api(t, h.guardClient(), "", http.MethodPost, "/issue", issueOf("staticToken", object{"username": "builder", "lifetime": "24h"}))
 	if status != http.StatusCreated {
@@ -150,6 +160,9 @@ func TestStaticToken(t *testing.T) {
 	status, answer = h.api(t, h.client(nil), old, http.MethodPost, "/rotate", empty)
 	if status != http.StatusCreated {
 		t.Fatalf("%d %v", status, answer)
+	}
+	if status, answer := h.api(t, h.client(nil), old, http.MethodPost, "/rotate", empty); status != http.StatusConflict {
+		t.Errorf("the old token is rotated once more: %d %v", status, answer)
 	}
 	second, _ := answer["status"].(object)
 	next, _ := second["token"].(string)

@@ -89,7 +89,7 @@ func prepare(ctx context.Context) error {
 	}
 	if err := plane.Grant(ctx, "e2e-readers", []rbacv1.PolicyRule{
 		{APIGroups: []string{""}, Resources: []string{"configmaps"}, Verbs: []string{"get", "list", "watch"}},
-	}, controlplane.User(jane), controlplane.User(joe), controlplane.User(robotUser), controlplane.User("builder")); err != nil {
+	}, controlplane.User(jane), controlplane.User(joe), controlplane.User(mover), controlplane.User(robotUser), controlplane.User("builder")); err != nil {
 		return err
 	}
 	if _, err := plane.Admin.CoreV1().ServiceAccounts("default").Create(ctx, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: robot}}, metav1.CreateOptions{}); err != nil {
@@ -98,6 +98,11 @@ func prepare(ctx context.Context) error {
 	if err := plane.Grant(ctx, "e2e-guard", []rbacv1.PolicyRule{
 		{APIGroups: []string{"ostiary.dev"}, Resources: []string{"*"}, Verbs: []string{"*"}},
 	}, controlplane.User(guard)); err != nil {
+		return err
+	}
+	if err := plane.Grant(ctx, "e2e-builders", []rbacv1.PolicyRule{
+		{APIGroups: []string{"ostiary.dev"}, Resources: []string{"issue"}, Verbs: []string{"create"}, ResourceNames: []string{"builder"}},
+	}, controlplane.User(joe)); err != nil {
 		return err
 	}
 	access, err := plane.CertificateAccess(pki.Client(accountName))

@@ -1,7 +1,11 @@
 package signin_test
 
 import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -85,6 +89,9 @@ func TestReplicas(t *testing.T) {
 			t.Fatalf("status %d at the other replica after the logout", status)
 		}
 	}
+	killIssuer(t, one, two)
+	rotateAtBoth(t, one, two)
+	token = login(t, jane) // a person's token is good for some minutes
 	first := one.signIn(t, token, newKey(t), nil)
 	renewed := two.signIn(t, token, newKey(t), url.Values{"session": {first.Session}})
 	if renewed.Session != first.Session {
@@ -155,4 +162,67 @@ func rate(t *testing.T, h *house, where string) {
 	slices.Sort(all)
 	t.Logf("%s: %d certificates by %d callers, a new TLS connection each, in %s: %.0f a second, p50 %s, p99 %s",
 		where, len(all), callers, took.Round(time.Millisecond), float64(len(all))/took.Seconds(), all[len(all)/2].Round(time.Millisecond), all[len(all)*99/100].Round(time.Millisecond))
+}
+
+// killIssuer shuts out one replica's issuing key with one command, at the other: what it signed dies at both, streams included, and
+// nothing else does. The replica goes on by another key.
+func killIssuer(t *testing.T, one, two *house) {
+	t.Helper()
+	theirs, others := one.signIn(t, login(t, joe), newKey(t), nil), two.signIn(t, login(t, joe), newKey(t), nil)
+	issuing, err := x509.ParseCertificate(theirs.certificate.Certificate[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, stays := two.watch(t, theirs), one.watch(t, others)
+	began := time.Now()
+	if _, err := two.guard.MustSucceed(t.Context(), "ostiary", "revoke", "--issuer", fmt.Sprintf("SPKISHA256=%x", sha256.Sum256(issuing.RawSubjectPublicKeyInfo)), "--reason", "stolen"); err != nil {
+		t.Fatal(err)
+	}
+	within(t, ended, began)
+	anew := one.signIn(t, login(t, joe), newKey(t), nil)
+	if bytes.Equal(anew.certificate.Certificate[1], issuing.Raw) {
+		t.Error("the key that was shut out issues")
+	}
+	for name, h := range map[string]*house{"one": one, "two": two} {
+		for what, test := range map[string]struct {
+			s    *signed
+			want int
+		}{"by the key": {theirs, http.StatusUnauthorized}, "by the other replica's": {others, http.StatusOK}, "by the next one": {anew, http.StatusOK}} {
+			if status := h.comesIn(t, test.s, ""); status != test.want {
+				t.Errorf("a certificate %s, at %s: status %d, wanted %d", what, name, status, test.want)
+			}
+		}
+	}
+	select {
+	case <-stays:
+		t.Error("a stream of the other replica's certificate was cut")
+	default:
+	}
+}
+
+// rotateAtBoth has a static token of one replica work at the other, and be rotated once, whichever is asked.
+func rotateAtBoth(t *testing.T, one, two *house) {
+	t.Helper()
+	empty := object{"apiVersion": "ostiary.dev/v1alpha1", "kind": "Issue"}
+	status, answer := one.api(t, one.guardClient(), "", http.MethodPost, "/issue", issueOf("staticToken", object{"username": "builder"}))
+	first, _ := answer["status"].(object)
+	old, _ := first["token"].(string)
+	if status != http.StatusCreated || old == "" {
+		t.Fatalf("%d %v", status, answer)
+	}
+	// Once the other replica knows of what was issued later, by a certificate, it knows of the token.
+	if status := two.comesIn(t, one.signIn(t, login(t, joe), newKey(t), nil), ""); status != http.StatusOK {
+		t.Fatalf("status %d at the other replica", status)
+	}
+	if status, _ := two.api(t, two.client(nil), old, http.MethodGet, "/whoami", nil); status != http.StatusOK {
+		t.Errorf("status %d for a token of the other replica", status)
+	}
+	if status, answer := two.api(t, two.client(nil), old, http.MethodPost, "/rotate", empty); status != http.StatusCreated {
+		t.Fatalf("%d %v", status, answer)
+	}
+	for name, h := range map[string]*house{"one": one, "two": two} {
+		if status, answer := h.api(t, h.client(nil), old, http.MethodPost, "/rotate", empty); status != http.StatusConflict {
+			t.Errorf("rotated once more at %s: %d %v", name, status, answer)
+		}
+	}
 }

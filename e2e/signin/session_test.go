@@ -200,6 +200,16 @@ func TestBackchannelLogout(t *testing.T) {
 	if status := h.comesIn(t, other, ""); status != http.StatusOK {
 		t.Errorf("status %d for the other session", status)
 	}
+	// Whoever logs out where that is done already is told that it is, of their own session and of no other.
+	for name, s := range map[string]*signed{"one's own": one, "another one": other} {
+		status, body := h.post(t, h.client(&one.certificate), "/.ostiary/revoke", url.Values{"token": {s.Session}})
+		if want := map[bool]int{true: http.StatusOK, false: http.StatusForbidden}[s == one]; status != want {
+			t.Errorf("logout of %s after the provider's: %d %s, wanted %d", name, status, body, want)
+		}
+	}
+	if status := h.comesIn(t, other, ""); status != http.StatusOK {
+		t.Errorf("status %d for the other session", status)
+	}
 	began = time.Now()
 	once, err := shared.provider.LogoutToken(typ, bySubject)
 	if err != nil {

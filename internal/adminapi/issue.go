@@ -22,6 +22,9 @@ const (
 // IssueResource is the resource that roles name for those who may issue; the verb is create.
 const IssueResource = "issue"
 
+// IssueGroups is the subresource of IssueResource that roles name for the groups which those may give; the verb is create.
+const IssueGroups = "groups"
+
 // WhoAmI is a caller as the gate sees it, with the session that its credential belongs to.
 type WhoAmI struct {
 	TypeMeta `json:",inline"`

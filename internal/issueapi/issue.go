@@ -25,6 +25,9 @@ import (
 // errOrder is wrapped by all errors about what was asked for. They are for the caller.
 var errOrder = errors.New("it cannot be issued")
 
+// errGroups refuses more groups than a credential is issued with.
+var errGroups = fmt.Errorf("%w: more than %d groups", errOrder, maxGroups)
+
 const (
 	// minLifetime: a shorter one has passed before it arrives.
 	minLifetime = time.Minute
@@ -47,21 +50,26 @@ func (a *API) issue(x *localapi.Exchange) {
 		return
 	}
 	name, issue, several := "", (func(context.Context, *localapi.Exchange, *adminapi.Issue) (*adminapi.IssueStatus, error))(nil), 0
+	var groups []string
 	if asked.Certificate != nil {
-		name, issue, several = asked.Certificate.Username, a.certificate, several+1
+		name, groups, issue, several = asked.Certificate.Username, asked.Certificate.Groups, a.certificate, several+1
 	}
 	if asked.StaticToken != nil {
-		name, issue, several = asked.StaticToken.Username, a.staticToken, several+1
+		name, groups, issue, several = asked.StaticToken.Username, asked.StaticToken.Groups, a.staticToken, several+1
 	}
 	if asked.BootstrapToken != nil {
-		name, issue, several = identity.BootstrapPrefix, a.bootstrapToken, several+1
+		name, groups, issue, several = identity.BootstrapPrefix, asked.BootstrapToken.Groups, a.bootstrapToken, several+1
 	}
 	if several != 1 || asked.Status != nil {
 		x.Fail(http.StatusBadRequest, metav1.StatusReasonBadRequest, "set exactly one of certificate, bootstrapToken and staticToken, and no status")
 		return
 	}
+	if len(groups) > maxGroups { // the cluster is asked about each
+		a.failed(x, errGroups)
+		return
+	}
 	access := localapi.Access{Verb: "create", Resource: adminapi.IssueResource, Name: name}
-	a.guard.Serve(x, []localapi.Route{{Method: http.MethodPost, Access: access, Serve: func(x *localapi.Exchange) {
+	a.guard.Serve(x, []localapi.Route{{Method: http.MethodPost, Access: access, Besides: accessTo(groups), Serve: func(x *localapi.Exchange) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(x.R.Context()), actTimeout)
 		defer cancel()
 		status, err := issue(ctx, x, &asked)
@@ -74,11 +82,18 @@ func (a *API) issue(x *localapi.Exchange) {
 	}}})
 }
 
+// accessTo are the rights that it takes to give groups: who may name a machine may not, by that alone, put it into a group that can
+// do more than themselves.
+func accessTo(groups []string) []localapi.Access {
+	var all []localapi.Access
+	for _, group := range groups {
+		all = append(all, localapi.Access{Verb: "create", Resource: adminapi.IssueResource, Subresource: adminapi.IssueGroups, Name: group})
+	}
+	return all
+}
+
 // machine is the session of a credential for whoever the caller names.
 func (a *API) machine(settings *Settings, username, uid string, groups []string, lifetime time.Duration, now time.Time) (*session.Session, error) {
-	if len(groups) > maxGroups {
-		return nil, fmt.Errorf("%w: more than %d groups", errOrder, maxGroups)
-	}
 	for _, name := range append([]string{username}, groups...) {
 		switch {
 		case name == "" || len(name) > maxName || !utf8.ValidString(name) || strings.ContainsFunc(name, unicode.IsControl) || strings.TrimSpace(name) != name:
@@ -195,7 +210,7 @@ func (a *API) rotate(x *localapi.Exchange) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(x.R.Context()), actTimeout)
 	defer cancel()
-	token, made, ends, err := a.config.Registrar.Rotate(ctx, old, owner, a.config.Settings().Grace, actorOf(x), time.Now())
+	token, made, ends, err := a.config.Registrar.Rotate(ctx, old, a.config.Settings().Grace, actorOf(x), time.Now())
 	if err != nil {
 		a.failed(x, err)
 		return

@@ -146,6 +146,9 @@ func (a *API) failed(x *localapi.Exchange, err error) {
 	switch {
 	case errors.Is(err, errOrder), errors.Is(err, issuer.ErrKey), errors.Is(err, registrar.ErrForeignKey), errors.Is(err, registrar.ErrShut), errors.Is(err, ledger.ErrEntry):
 		x.Fail(http.StatusUnprocessableEntity, metav1.StatusReasonInvalid, err.Error())
+	case errors.Is(err, registrar.ErrRotated):
+		a.config.Logger.Warn("a token that was rotated is to be rotated again: its owner lost the answer, or somebody else has it", slog.String("credential", x.Caller.Credential.ID.String()))
+		x.Fail(http.StatusConflict, metav1.StatusReasonConflict, err.Error())
 	case errors.Is(err, ledger.ErrFull):
 		x.Fail(http.StatusInsufficientStorage, metav1.StatusReasonInternalError, "the ledger's store is full; free space or raise its quota")
 	default:

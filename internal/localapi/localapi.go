@@ -47,7 +47,9 @@ type Guard struct {
 type Route struct {
 	Method string
 	Access Access
-	Serve  func(*Exchange)
+	// Besides are rights that it takes as well: all of them.
+	Besides []Access
+	Serve   func(*Exchange)
 }
 
 // Exchange is one request.
@@ -79,15 +81,20 @@ func (g *Guard) Serve(x *Exchange, routes []Route) {
 			if one.Access.Verb == "list" && x.R.URL.Query().Get("watch") == "true" {
 				one.Access.Verb = "watch"
 			}
-			g.authorized(x, one.Access, one.Serve)
+			for _, access := range append([]Access{one.Access}, one.Besides...) {
+				if !g.authorized(x, access) {
+					return
+				}
+			}
+			one.Serve(x)
 			return
 		}
 	}
 	x.Fail(http.StatusMethodNotAllowed, metav1.StatusReasonMethodNotAllowed, "the gate's API does not know this request")
 }
 
-// authorized goes on if the caller may.
-func (g *Guard) authorized(x *Exchange, access Access, then func(*Exchange)) {
+// authorized reports whether the caller may, and answers where not.
+func (g *Guard) authorized(x *Exchange, access Access) bool {
 	allowed, reason, err := false, "", error(nil)
 	if g.Authorizer != nil {
 		allowed, reason, err = g.Authorizer.Authorize(x.R.Context(), x.Caller.Identity, access)
@@ -103,13 +110,17 @@ func (g *Guard) authorized(x *Exchange, access Access, then func(*Exchange)) {
 		}
 		message := "user " + strconv.Quote(x.Caller.Identity.Username) + " cannot " + access.Verb + " resource " + strconv.Quote(resource) +
 			" in API group " + strconv.Quote(adminapi.Group) + " at the cluster scope"
+		if access.Subresource != "" && access.Name != "" {
+			message += ", named " + strconv.Quote(access.Name)
+		}
 		if reason != "" {
 			message += ": " + reason
 		}
 		x.Fail(http.StatusForbidden, metav1.StatusReasonForbidden, message)
 	default:
-		then(x)
+		return true
 	}
+	return false
 }
 
 // Fail answers with a Status, as an API server would.
@@ -146,7 +157,7 @@ func Strict(data []byte, into any) error {
 	if err := decoder.Decode(into); err != nil {
 		return err
 	}
-	if decoder.More() {
+	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return errors.New("something follows the object")
 	}
 	return nil

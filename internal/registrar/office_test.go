@@ -6,6 +6,7 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net/netip"
@@ -172,8 +173,25 @@ func shown(leaf *x509.Certificate) *authn.Request {
 	}
 }
 
+// patience is how long it is asked again of a ledger that could not be proven fresh just now, as clients do on a busy machine.
+const patience = time.Minute
+
 // admits asks the mechanism and the ledger, as a gate does, and returns what speaks against it.
 func (o *office) admits(r *authn.Request) error {
+	err := o.admitsOnce(r)
+	if !errors.Is(err, ledger.ErrUnavailable) {
+		return err
+	}
+	ticker := time.NewTicker(50 * time.Millisecond)
+	defer ticker.Stop()
+	for began := time.Now(); errors.Is(err, ledger.ErrUnavailable) && time.Since(began) < patience; {
+		<-ticker.C
+		err = o.admitsOnce(r)
+	}
+	return err
+}
+
+func (o *office) admitsOnce(r *authn.Request) error {
 	answer := o.certificates.Authenticate(context.Background(), r)
 	if answer.Outcome != authn.Accepted {
 		return fmt.Errorf("outcome %d: %w", answer.Outcome, answer.Cause)

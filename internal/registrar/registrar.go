@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/ostiary/ostiary/internal/authn"
@@ -46,7 +47,10 @@ type Config struct {
 }
 
 // Registrar issues. It is safe for concurrent use.
-type Registrar struct{ config Config }
+type Registrar struct {
+	config   Config
+	rotating sync.Mutex
+}
 
 // New returns a registrar.
 func New(config Config) (*Registrar, error) {
@@ -56,7 +60,7 @@ func New(config Config) (*Registrar, error) {
 	if config.Point == nil {
 		config.Point = func(string) error { return nil }
 	}
-	return &Registrar{config}, nil
+	return &Registrar{config: config}, nil
 }
 
 // Ready returns an error while nothing can be issued, because nobody can be judged.

@@ -432,8 +432,16 @@ func TestChangedIsFree(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	without := testing.AllocsPerRun(100, change)
-	with := testing.AllocsPerRun(100, func() {
+	// What the ledger does beside it counts, too, and the more the slower this is: of several, the least.
+	least := func(run func()) float64 {
+		fewest := testing.AllocsPerRun(100, run)
+		for range 9 {
+			fewest = min(fewest, testing.AllocsPerRun(100, run))
+		}
+		return fewest
+	}
+	without := least(change)
+	with := least(func() {
 		change()
 		if answer := o.certificates.Authenticate(ctx, r); answer.Outcome != authn.Accepted || answer.Credential != before {
 			t.Fatalf("%+v", answer)

@@ -2,6 +2,7 @@ package registrar
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,11 +65,24 @@ func (g *Registrar) Token(ctx context.Context, order TokenOrder, now time.Time) 
 	return token, made, g.config.Point(PointReleased)
 }
 
+// ErrRotated says that a token was rotated before.
+var ErrRotated = errors.New("the token was rotated already, and another stands in its place: whoever rotated it has that. If it was not you, have both revoked")
+
 // Rotate issues a token in place of one that is not bound, for as long as that one was to hold from its issue, and lets the old one
-// live for grace at most.
-func (g *Registrar) Rotate(ctx context.Context, old *session.Credential, owner *session.Session, grace time.Duration, by ledger.Actor, now time.Time) (secret.String, *session.Credential, time.Time, error) {
+// live for grace at most. It does so once: whoever finds the old one in its grace must get no new one by it. Errors are
+// ErrRotated and those of Token.
+func (g *Registrar) Rotate(ctx context.Context, old *session.Credential, grace time.Duration, by ledger.Actor, now time.Time) (secret.String, *session.Credential, time.Time, error) {
 	fail := func(err error) (secret.String, *session.Credential, time.Time, error) {
 		return secret.String{}, nil, time.Time{}, err
+	}
+	g.rotating.Lock() // of two at once, one is the second
+	defer g.rotating.Unlock()
+	old, owner, known := g.config.Book.Find(old.ID)
+	switch {
+	case !known || old.Token == nil || old.Token.Bound != "":
+		return fail(ErrOver)
+	case old.Token.Rotated:
+		return fail(ErrRotated)
 	}
 	lifetime := old.NotAfter.Sub(old.NotBefore)
 	longer := *owner
@@ -77,19 +91,19 @@ func (g *Registrar) Rotate(ctx context.Context, old *session.Credential, owner *
 	if err != nil {
 		return fail(err)
 	}
+	shorter, rotated := *old, *old.Token
+	rotated.Rotated, shorter.Token = true, &rotated
 	if end := now.Add(grace).UTC().Truncate(time.Second); end.Before(old.NotAfter) {
-		shorter := *old
 		shorter.NotAfter = end
-		value, err := shorter.Encode()
-		if err != nil {
-			return fail(err)
-		}
-		if _, err := g.config.Ledger.EnforcePart(ctx, ledger.IssuedPrefix, old.ID.String(), value); err != nil {
-			return fail(fmt.Errorf("the new token stands, and whether the old one ends is not known: %w", err))
-		}
-		return token, made, end, nil
 	}
-	return token, made, old.NotAfter, nil
+	value, err := shorter.Encode()
+	if err != nil {
+		return fail(err)
+	}
+	if _, err := g.config.Ledger.EnforcePart(ctx, ledger.IssuedPrefix, old.ID.String(), value); err != nil {
+		return fail(fmt.Errorf("the new token stands, and whether the old one ends is not known: %w", err))
+	}
+	return token, made, shorter.NotAfter, nil
 }
 
 // Revoke shuts out one credential, and returns when that is in force at every replica.

@@ -7,6 +7,7 @@ import (
 	"crypto/x509/pkix"
 	"errors"
 	"math/big"
+	"sync"
 	"testing"
 	"time"
 
@@ -129,7 +130,7 @@ func TestTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	next, second, ends, err := o.Rotate(t.Context(), first, o.book.Session(static.ID), time.Minute, ledger.Actor{Username: "builder"}, time.Now())
+	next, second, ends, err := o.Rotate(t.Context(), first, time.Minute, ledger.Actor{Username: "builder"}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,5 +148,53 @@ func TestTokens(t *testing.T) {
 	}
 	if answer := o.tokens.AuthenticateToken(t.Context(), &later, next); answer.Outcome != authn.Accepted {
 		t.Errorf("the new one: %v", answer.Cause)
+	}
+}
+
+// TestRotatesOnce gives the owner of a token one new one. Whoever finds the old one in its grace gets none by it, and of several who
+// ask at once one does.
+func TestRotatesOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	o := open(t, openStore(t, dir), rootIn(t, dir), "", nil)
+	static := person("builder")
+	static.Kind, static.Basis, static.Ends = session.Machine, nil, time.Now().Add(24*time.Hour).UTC().Truncate(time.Second)
+	_, old, err := o.Token(t.Context(), registrar.TokenOrder{Session: static, Lifetime: 24 * time.Hour}, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	rotate := func(old *session.Credential) (*session.Credential, error) {
+		_, next, _, err := o.Rotate(t.Context(), old, 48*time.Hour, ledger.Actor{Username: "builder"}, time.Now()) // longer than it lives
+		return next, err
+	}
+	const callers = 8
+	var group sync.WaitGroup
+	var mu sync.Mutex
+	var got []*session.Credential
+	for range callers {
+		group.Go(func() {
+			next, err := rotate(old)
+			mu.Lock()
+			defer mu.Unlock()
+			if err == nil {
+				got = append(got, next)
+			} else if !errors.Is(err, registrar.ErrRotated) {
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	if len(got) != 1 {
+		t.Fatalf("%d new tokens for one", len(got))
+	}
+	if _, err := rotate(old); !errors.Is(err, registrar.ErrRotated) {
+		t.Errorf("once more: %v", err)
+	}
+	if _, err := rotate(got[0]); err != nil { // its twin
+		t.Errorf("the new one: %v", err)
+	}
+	made := o.issue(t, "jane")
+	if _, err := rotate(made.Credential); err == nil {
+		t.Error("a certificate is rotated")
 	}
 }

@@ -108,6 +108,8 @@ type Token struct {
 	// a token that needs none.
 	Bound      string  `json:"bound,omitempty"`
 	Thumbprint *Digest `json:"thumbprint,omitempty"`
+	// Rotated says that its owner has another in its place: it holds on for a while, and gets no more.
+	Rotated bool `json:"rotated,omitempty"`
 }
 
 // Digest is a SHA-256, as base64 in JSON.
@@ -130,6 +132,9 @@ func (d *Digest) UnmarshalText(text []byte) error {
 
 // CredentialID is how logs and revocations name it.
 func (c *Credential) CredentialID() string { return c.ID.CredentialID() }
+
+// ErrEnded says that a credential is good but for its session, which has ended.
+var ErrEnded = errors.New("its session has ended")
 
 // errRecord is wrapped by all errors about records that cannot be read.
 var errRecord = errors.New("session: the record cannot be read")

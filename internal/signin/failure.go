@@ -43,9 +43,9 @@ type NoAnswerError struct {
 	Cause error
 }
 
-// Error implements error.
+// Error implements error. The cause may hold what the other side wrote, and is quoted where a terminal could take it for a command.
 func (e *NoAnswerError) Error() string {
-	return fmt.Sprintf("no good answer from %s: %v", e.From, e.Cause)
+	return fmt.Sprintf("no good answer from %s: %s", e.From, Foreign(e.Cause.Error()))
 }
 
 // Unwrap gives the cause to errors.Is and errors.As.

@@ -2,6 +2,7 @@ package signinapi
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -100,12 +101,18 @@ func (x *exchange) undone(a *API, err error) {
 	x.later(http.StatusServiceUnavailable, codeUnavailable, "it is not known to be in force; please try again")
 }
 
-// callerSession is the session of the certificate that the caller shows; nil where there is none that Ostiary issued.
+// callerSession is the session of the certificate that the caller shows; nil where there is none that Ostiary issued. One that has
+// ended is still the caller's: to end it once more is no error (RFC 7009 section 2.2).
 func (a *API) callerSession(ctx context.Context, x *exchange) *session.Session {
 	asked := *x.visitor.Asked
 	for i := range x.settings.Clusters { // a session may count at one cluster only
 		asked.Cluster = x.settings.Clusters[i].Name
 		shown := a.config.Certificates.Authenticate(ctx, &asked)
+		if errors.Is(shown.Cause, session.ErrEnded) { // its signature and its record are good
+			id, _ := issuer.IDOf(asked.Certificates[0])
+			_, owner, _ := a.config.Book.Find(id)
+			return owner
+		}
 		if shown.Outcome != authn.Accepted {
 			continue
 		}

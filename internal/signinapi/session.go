@@ -30,6 +30,21 @@ type claims struct {
 	Subject  string    `json:"sub"`
 	SID      string    `json:"sid"`
 	Audience audiences `json:"aud"`
+	// IssuedAt is in seconds since 1970, with a fraction perhaps; 0 where the token does not say.
+	IssuedAt float64 `json:"iat"`
+}
+
+// freshFor is how old a person's token may be. A client gets one from the provider for each sign-in and each renewal, and shows it
+// at once; the rest is for clocks that differ. An older one says nothing of whether the provider still lets the person in, and
+// whoever finds one, in a log or a file, would go on with it for as long as it lasts, also after the person signed out there.
+const freshFor = 5 * time.Minute
+
+// fresh returns an error unless the token was issued just now.
+func (c *claims) fresh(now time.Time) error {
+	if c.IssuedAt < float64(now.Add(-freshFor).Unix()) {
+		return errStale
+	}
+	return nil
 }
 
 // audiences is a JSON string or a list of them.
@@ -50,6 +65,7 @@ var (
 	errMechanism = errors.New("nobody signs in with a token of this mechanism: it must be one of authentication.jwt or of a ServiceAccount, requested")
 	errNoSubject = errors.New("the token names no issuer or no subject")
 	errSession   = errors.New("the session cannot be renewed with this token; sign in again")
+	errStale     = fmt.Errorf("the token was not issued within the last %s, by the gate's clock: each sign-in and each renewal takes a new one of the provider's", freshFor)
 )
 
 // proves reads what a token says that a chain has accepted.
@@ -94,6 +110,9 @@ func (a *API) sessionFor(settings *Settings, ask *wanted, p *proof, now time.Tim
 	lasts := settings.PipelineLifetime
 	if s.Kind == session.Person {
 		lasts = settings.PeopleSession
+		if err := p.claims.fresh(now); err != nil {
+			return nil, "", err
+		}
 	}
 	s.Ends = s.Begun.Add(lasts)
 	if ask.session == "" {

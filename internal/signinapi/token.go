@@ -206,7 +206,7 @@ func (x *exchange) refused(d *authn.Decision) {
 func (x *exchange) failed(a *API, err error) {
 	x.handled.Decision = refuse(x.handled.Decision, err)
 	switch {
-	case errors.Is(err, issuer.ErrKey), errors.Is(err, registrar.ErrForeignKey), errors.Is(err, registrar.ErrOver), errors.Is(err, errSession), errors.Is(err, errTooMany), errors.Is(err, errUnbound):
+	case errors.Is(err, issuer.ErrKey), errors.Is(err, registrar.ErrForeignKey), errors.Is(err, registrar.ErrOver), errors.Is(err, errSession), errors.Is(err, errStale), errors.Is(err, errTooMany), errors.Is(err, errUnbound):
 		x.fail(http.StatusBadRequest, codeInvalidRequest, err.Error())
 	case errors.Is(err, registrar.ErrShut):
 		x.fail(http.StatusBadRequest, codeInvalidRequest, "the subject token is not accepted")

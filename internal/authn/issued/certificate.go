@@ -35,7 +35,7 @@ var (
 	ErrForged    = errors.New("a real issuing key signed it, and it is not on record: whoever made it has the key")
 	ErrSignature = errors.New("it names an issuing key that did not sign it")
 	ErrTime      = errors.New("it is outside its time")
-	ErrEnded     = errors.New("its session has ended")
+	ErrEnded     = session.ErrEnded
 	ErrCluster   = errors.New("its session counts at another cluster only")
 	errLookup    = errors.New("whether it is on record could not be read")
 )

@@ -77,15 +77,24 @@ func untold(left *agent.Left) error {
 	return exitWith(ExitUnreachable, "signed out here; the gate %s could not be told%s, and takes the certificate until %s: %s", left.Gate, again, until, left.Problem)
 }
 
-// leaveAgent ends the agent's sessions at a gate, or at all where gate is empty.
+// leaveAgent ends the agent's sessions at a gate, or at all where gate is empty. An agent that ends meanwhile has none any more.
 func leaveAgent(ctx context.Context, gate string, local bool) ([]agent.Left, error) {
 	keeper, err := agent.Dial(ctx)
+	if err == nil {
+		defer keeper.Close()
+		var lefts []agent.Left
+		if lefts, err = leaveAt(ctx, keeper, gate, local); err == nil {
+			return lefts, nil
+		}
+	}
 	if errors.Is(err, agent.ErrNoAgent) {
 		return nil, nil
-	} else if err != nil {
-		return nil, err
 	}
-	defer keeper.Close()
+	return nil, err
+}
+
+// leaveAt is leaveAgent, of an agent that answered.
+func leaveAt(ctx context.Context, keeper *agent.Client, gate string, local bool) ([]agent.Left, error) {
 	infos, err := keeper.List(ctx)
 	if err != nil {
 		return nil, err

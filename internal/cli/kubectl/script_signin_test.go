@@ -112,7 +112,8 @@ func TestSignInScripts(t *testing.T) {
 					*s = map[string]signintest.State{"good": {}, "denies": {Deny: "access_denied"}, "down": {Down: true}, "disabled": {Disabled: true}}[args[0]]
 				})
 			},
-			// gate STATE: how the gate behaves from now on. "open N" waits until N sessions are open; "end" ends all.
+			// gate STATE: how the gate behaves from now on. "brief" are certificates that each call renews, as they are about to end, and
+			// by which the gate can be told of the end for as long as possible. "open N" waits until N sessions are open; "end" ends all.
 			"gate": func(ts *testscript.TestScript, _ bool, args []string) {
 				if args[0] == "open" {
 					within(ts, "never "+args[1]+" open sessions", func() bool { return fmt.Sprint(len(of(ts).gate.Open())) == args[1] })
@@ -123,7 +124,7 @@ func TestSignInScripts(t *testing.T) {
 					return
 				}
 				of(ts).gate.Change(func(s *signintest.GateState) {
-					*s = map[string]signintest.GateState{"good": {}, "down": {Down: true}, "brief": {Lifetime: 5 * time.Second}, "tokenless": {NoTokens: true}}[args[0]]
+					*s = map[string]signintest.GateState{"good": {}, "down": {Down: true}, "brief": {Lifetime: 10 * time.Second}, "tokenless": {NoTokens: true}}[args[0]]
 				})
 			},
 			// agree: the person types in the device code, once somebody asks.

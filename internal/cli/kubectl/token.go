@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -116,9 +117,13 @@ func (p *tokenPlace) put(ctx context.Context, token string) error {
 			return nil
 		})
 	}
-	info, err := os.Stat(p.file)
+	file, err := filepath.EvalSymlinks(p.file) // a link stays a link, and what it leads to does not keep the old one
 	if err != nil {
 		return err
 	}
-	return replaceFile(p.file, []byte(token+"\n"), info.Mode().Perm())
+	info, err := os.Stat(file)
+	if err != nil {
+		return err
+	}
+	return replaceFile(file, []byte(token+"\n"), info.Mode().Perm())
 }

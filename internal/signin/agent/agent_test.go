@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
@@ -240,4 +241,96 @@ func TestMessagesOfAnotherProtocol(t *testing.T) {
 		t.Error(err)
 	}
 	running.group.Wait()
+}
+
+// TestStartAgain starts another agent where the first found one that was about to end, and so did not stay.
+func TestStartAgain(t *testing.T) {
+	runtimeFolder(t)
+	w := newWorld(t)
+	running := &agents{t: t}
+	calls := 0
+	client, err := Start(t.Context(), func() error {
+		if calls++; calls == 1 {
+			return nil
+		}
+		return running.start()
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Put(t.Context(), w.newSession(t)); err != nil {
+		t.Error(err)
+	}
+	if _, err := client.Leave(t.Context(), nil, true, false); err != nil {
+		t.Error(err)
+	}
+	running.group.Wait()
+}
+
+// TestAgentThatIsAboutToEnd is asked more than once while it can be reached: what it does not take any more is for the next one.
+func TestAgentThatIsAboutToEnd(t *testing.T) {
+	folder := filepath.Join(runtimeFolder(t), "ostiary")
+	if err := os.Mkdir(folder, folderMode); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", filepath.Join(folder, socketName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var asked atomic.Int32
+	last := &http.Server{ReadHeaderTimeout: messageTimeout, Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fail(w, errEnding)
+		if asked.Add(1) == 3 {
+			_ = listener.Close() // and nobody can reach it any more
+		}
+	})}
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = last.Serve(listener)
+	}()
+	w := newWorld(t)
+	running := &agents{t: t}
+	client, err := Start(t.Context(), running.start)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	if err := client.Put(t.Context(), w.newSession(t)); err != nil || asked.Load() < 3 {
+		t.Errorf("after %d answers: %v", asked.Load(), err)
+	}
+	if _, err := client.Leave(t.Context(), nil, true, false); err != nil {
+		t.Error(err)
+	}
+	running.group.Wait()
+	<-served
+	_ = last.Close()
+}
+
+// TestLongNames says what is wrong with a folder in which no socket can be, and does not wait for one.
+func TestLongNames(t *testing.T) {
+	runtime := filepath.Join(runtimeFolder(t), strings.Repeat("x", 90))
+	if err := os.Mkdir(runtime, folderMode); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("XDG_RUNTIME_DIR", runtime)
+	if _, err := Start(t.Context(), func() error { return errors.New("started") }); err == nil || !strings.Contains(err.Error(), "too long") {
+		t.Errorf("error %v", err)
+	}
+	t.Setenv("XDG_RUNTIME_DIR", runtime[:maxSocketPath-len("/ostiary/agent.sock")])
+	if err := os.Mkdir(os.Getenv("XDG_RUNTIME_DIR"), folderMode); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := listen(t.Context(), func() string {
+		folder, err := Folder()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return folder
+	}())
+	if err != nil {
+		t.Fatalf("as long as may be: %v", err)
+	}
+	_ = listener.Close()
 }

@@ -17,10 +17,13 @@ import (
 )
 
 const (
-	// startTimeout is for how long a new agent may take to listen, on a machine that is busy.
-	startTimeout = 20 * time.Second
+	// startTimeout is for how long a new agent may take to listen, on a machine that does very much else.
+	startTimeout = time.Minute
 	// startPoll is how often it is asked for meanwhile.
 	startPoll = 20 * time.Millisecond
+	// startAgain is after how long another is started, and each time twice as long: the first may have found an agent that was about
+	// to end, and gone.
+	startAgain = 2 * time.Second
 )
 
 // ErrNoAgent says that no agent runs, so that nobody is signed in.
@@ -69,12 +72,15 @@ func Start(ctx context.Context, start func() error) (*Client, error) {
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, startTimeout, fmt.Errorf("the agent did not start within %s", startTimeout))
 	defer cancel()
-	if err := start(); err != nil {
-		return nil, fmt.Errorf("cannot start the agent: %w", err)
-	}
 	tick := time.NewTicker(startPoll)
 	defer tick.Stop()
-	for {
+	for again, wait := time.Now(), startAgain; ; {
+		if now := time.Now(); !now.Before(again) {
+			if err := start(); err != nil {
+				return nil, fmt.Errorf("cannot start the agent: %w", err)
+			}
+			again, wait = now.Add(wait), 2*wait
+		}
 		if client, err = Dial(ctx); !errors.Is(err, ErrNoAgent) {
 			if err == nil {
 				client.start = start
@@ -205,13 +211,31 @@ func (c *Client) ask(ctx context.Context, path string, message []byte, answer an
 	return nil
 }
 
-// post sends a message and returns an answer that is no failure. Where the agent is about to end, the next one is asked.
+// post sends a message and returns an answer that is no failure. Where the agent is about to end, the next one is asked, once that one
+// can be reached no more.
 func (c *Client) post(ctx context.Context, path string, message []byte) (*http.Response, error) {
 	response, err := c.postOnce(ctx, path, message)
 	if err == nil || c.start == nil || !errors.Is(err, ErrNoAgent) {
 		return response, err
 	}
 	c.http.CloseIdleConnections()
+	tick := time.NewTicker(startPoll)
+	defer tick.Stop()
+	for began := time.Now(); ; {
+		response, err := c.postNext(ctx, path, message)
+		if !errors.Is(err, ErrNoAgent) || time.Since(began) >= startTimeout {
+			return response, err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// postNext asks the agent that there is now, and starts one where none is.
+func (c *Client) postNext(ctx context.Context, path string, message []byte) (*http.Response, error) {
 	next, err := Start(ctx, c.start)
 	if err != nil {
 		return nil, err

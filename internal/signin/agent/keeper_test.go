@@ -284,65 +284,6 @@ func TestNoRefreshToken(t *testing.T) {
 	}
 }
 
-func TestLeave(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	name := w.signIn(t)
-	lefts := w.leave(t.Context(), []string{name}, false, false)
-	if len(lefts) != 1 || !lefts[0].Told || lefts[0].Problem != "" || len(w.gate.Open()) != 0 || w.provider.Count("revoke") != 1 {
-		t.Errorf("%+v, open %v, %d refresh tokens ended", lefts, w.gate.Open(), w.provider.Count("revoke"))
-	}
-	if _, err := w.credential(t.Context(), name, nil); !errors.Is(err, ErrNoSession) {
-		t.Errorf("error %v", err)
-	}
-	if !w.stopped.Load() {
-		t.Error("the agent stays although the last session has ended")
-	}
-}
-
-func TestLeaveNamesOne(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	w.signIn(t)
-	if lefts := w.leave(t.Context(), []string{"another"}, false, false); len(lefts) != 0 || len(w.gate.Open()) != 1 || w.stopped.Load() {
-		t.Errorf("%+v", lefts)
-	}
-	if lefts := w.leave(t.Context(), nil, true, true); len(lefts) != 1 || lefts[0].Told || w.gate.Count("revoke") != 0 || len(w.sessions) != 0 {
-		t.Errorf("local: %+v", lefts)
-	}
-}
-
-// TestLeaveWhileTheGateIsDown shows that nothing is given out from then on, and that the gate is told later.
-func TestLeaveWhileTheGateIsDown(t *testing.T) {
-	t.Parallel()
-	w := newWorld(t)
-	name := w.signIn(t)
-	w.gate.Change(func(s *signintest.GateState) { s.Down = true })
-	lefts := w.leave(t.Context(), nil, true, false)
-	if len(lefts) != 1 || lefts[0].Told || lefts[0].Problem == "" || lefts[0].Until.IsZero() {
-		t.Fatalf("%+v", lefts)
-	}
-	if _, err := w.credential(t.Context(), name, nil); !errors.Is(err, ErrEnded) || !strings.Contains(err.Error(), "signed out") {
-		t.Errorf("error %v", err)
-	}
-	if h := w.sessions[name]; !h.current.Refresh.IsEmpty() {
-		t.Error("the refresh token is still there")
-	}
-	w.forward(5 * time.Second)
-	w.look()
-	w.settle()
-	if len(w.gate.Open()) != 1 || w.gate.Count("revoke") != 2 {
-		t.Fatalf("open %v, told %d times", w.gate.Open(), w.gate.Count("revoke"))
-	}
-	w.gate.Change(func(s *signintest.GateState) { s.Down = false })
-	w.forward(10 * time.Second)
-	w.look()
-	w.settle()
-	if len(w.gate.Open()) != 0 || len(w.sessions) != 0 {
-		t.Errorf("open %v", w.gate.Open())
-	}
-}
-
 // TestSignOutDuringARenewal shows that what a renewal brings is dropped when the person has signed out meanwhile.
 func TestSignOutDuringARenewal(t *testing.T) {
 	t.Parallel()

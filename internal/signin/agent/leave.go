@@ -86,7 +86,7 @@ func (k *keeper) leave(ctx context.Context, names []string, all, local bool) []L
 		case !all && !slices.Contains(names, name), h.current == nil:
 		case h.over != nil:
 			delete(k.sessions, name) // there is no need to explain any more
-		case !h.leaving || local:
+		case !h.leaving || local || h.flight == nil: // also once more, where the gate could not be told
 			h.leaving = true
 			chosen[name] = h
 		}

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// OpenBrowser has the person's browser show an address, which holds no secret: other users may see it in the list of
-// processes. It does not wait for the browser's end. command is the program to use, the variable BROWSER by custom; empty
+// OpenBrowser has the person's browser show an address, which other users may see in the list of processes. By it they can neither get
+// nor use the code that comes of it, as the verifier is not in it; they can bring an answer of their own. It does not wait for the browser's end. command is the program to use, the variable BROWSER by custom; empty
 // means the system's own way.
 func OpenBrowser(ctx context.Context, command, address string) error {
 	words := strings.Fields(command)

@@ -34,6 +34,8 @@ type Client struct {
 	http     *http.Client
 	// revocation is where refresh tokens are ended (RFC 7009); empty where the provider has no such place.
 	revocation string
+	// named says that the provider names itself in every answer of a browser (RFC 9207).
+	named bool
 }
 
 // Tokens are what a provider gives for a sign-in or a refresh.
@@ -69,10 +71,12 @@ func New(ctx context.Context, provider adminapi.SignInProvider) (*Client, error)
 		client.CloseIdleConnections()
 		return nil, &signin.NoAnswerError{From: provider.Issuer, Cause: err}
 	}
-	var more struct {
-		Revocation string `json:"revocation_endpoint"`
+	var more metadata
+	err = discovered.Claims(&more)
+	if err == nil {
+		err = more.check()
 	}
-	if err := discovered.Claims(&more); err != nil {
+	if err != nil {
 		client.CloseIdleConnections()
 		return nil, &signin.NoAnswerError{From: provider.Issuer, Cause: err}
 	}
@@ -83,10 +87,43 @@ func New(ctx context.Context, provider adminapi.SignInProvider) (*Client, error)
 	endpoint := discovered.Endpoint()
 	endpoint.AuthStyle = oauth2.AuthStyleInParams // a public client has nothing but its name
 	return &Client{
-		issuer: provider.Issuer, flows: provider.Flows, http: client, revocation: more.Revocation,
+		issuer: provider.Issuer, flows: provider.Flows, http: client, revocation: more.Revocation, named: more.Named,
 		config:   oauth2.Config{ClientID: provider.ClientID, Endpoint: endpoint, Scopes: scopes},
 		verifier: discovered.Verifier(&oidc.Config{ClientID: provider.ClientID}),
 	}, nil
+}
+
+// metadata is what a provider says of itself (OpenID Connect Discovery 1.0, section 3).
+type metadata struct {
+	Authorization string `json:"authorization_endpoint"`
+	Token         string `json:"token_endpoint"`
+	Keys          string `json:"jwks_uri"`
+	Device        string `json:"device_authorization_endpoint"`
+	Revocation    string `json:"revocation_endpoint"`
+	Named         bool   `json:"authorization_response_iss_parameter_supported"`
+}
+
+// check returns an error unless all that is asked there, codes and refresh tokens among it, goes over TLS, and the browser is sent to
+// a page of the web: what opens addresses opens files and starts programs by others.
+func (m *metadata) check() error {
+	for _, one := range []struct {
+		name, address string
+		optional      bool
+	}{
+		{"authorization_endpoint", m.Authorization, false},
+		{"token_endpoint", m.Token, false},
+		{"jwks_uri", m.Keys, false},
+		{"device_authorization_endpoint", m.Device, true},
+		{"revocation_endpoint", m.Revocation, true},
+	} {
+		if one.optional && one.address == "" {
+			continue
+		}
+		if parsed, err := url.Parse(one.address); err != nil || parsed.Scheme != "https" || parsed.Host == "" {
+			return fmt.Errorf("its %s is %q, which is no https URL", one.name, one.address)
+		}
+	}
+	return nil
 }
 
 // Close lets go of connections.
@@ -123,9 +160,12 @@ func (c *Client) code(a *attempt, answer url.Values) (string, error) {
 			return "", fmt.Errorf("the answer in the browser holds %s more than once", signin.Foreign(name))
 		}
 	}
-	// RFC 9207: an answer that names another issuer was meant for somebody else.
-	if iss := answer.Get("iss"); iss != "" && iss != c.issuer {
+	// RFC 9207: an answer that names another issuer was meant for somebody else, and so was one that names none where ours always does.
+	switch iss := answer.Get("iss"); {
+	case iss != "" && iss != c.issuer:
 		return "", fmt.Errorf("the answer in the browser is by %s, not by %s", signin.Foreign(iss), c.issuer)
+	case iss == "" && c.named:
+		return "", fmt.Errorf("the answer in the browser does not say that it is by %s, as each of its answers does", c.issuer)
 	}
 	if code := answer.Get("error"); code != "" {
 		return "", &signin.RefusedError{By: c.issuer, Code: code, Description: answer.Get("error_description")}

@@ -11,8 +11,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/ostiary/ostiary/internal/adminapi"
+	"github.com/ostiary/ostiary/internal/secret"
 	"github.com/ostiary/ostiary/internal/signin"
 	"github.com/ostiary/ostiary/internal/signin/oidclogin"
 	"github.com/ostiary/ostiary/internal/signin/signintest"
@@ -319,5 +321,63 @@ func TestNewRefusesProviders(t *testing.T) {
 				t.Errorf("error %v; want %q", err, tt.want)
 			}
 		})
+	}
+}
+
+// TestProviderNamesOtherPlaces refuses a provider that sends codes and refresh tokens in clear, or the browser to what is no page.
+func TestProviderNamesOtherPlaces(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"authorization_endpoint", "token_endpoint", "jwks_uri", "device_authorization_endpoint", "revocation_endpoint"} {
+		for _, address := range []string{"http://idp.example/x", "file:///etc/passwd", "--help", "https:", "smb://idp.example/x"} {
+			t.Run(name+" "+address, func(t *testing.T) {
+				t.Parallel()
+				provider := signintest.NewProvider(t)
+				provider.Change(func(s *signintest.State) { s.Metadata = map[string]any{name: address} })
+				if _, err := oidclogin.New(t.Context(), provider.Config("corp")); err == nil || !strings.Contains(err.Error(), name) {
+					t.Errorf("error %v", err)
+				}
+			})
+		}
+	}
+	provider := signintest.NewProvider(t) // what need not be there
+	provider.Change(func(s *signintest.State) {
+		s.Metadata = map[string]any{"device_authorization_endpoint": "", "revocation_endpoint": ""}
+	})
+	client := newClient(t, provider)
+	if err := client.Revoke(t.Context(), secret.New("x")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestProviderNamesItself: where a provider does so in every answer, one that does not is somebody else's.
+func TestProviderNamesItself(t *testing.T) {
+	t.Parallel()
+	for _, names := range []bool{true, false} {
+		provider := signintest.NewProvider(t)
+		provider.Change(func(s *signintest.State) {
+			s.Named, s.Metadata = names, map[string]any{"authorization_response_iss_parameter_supported": true}
+		})
+		client := newClient(t, provider)
+		done := make(chan struct{})
+		_, err := client.Code(t.Context(), free(), func(address string) error {
+			go func() { defer close(done); provider.Browser(t, address) }()
+			return nil
+		})
+		<-done
+		if names != (err == nil) || err != nil && !strings.Contains(err.Error(), "does not say") {
+			t.Errorf("it names itself: %t; %v", names, err)
+		}
+	}
+}
+
+// TestProviderWritesToTheTerminal: what a provider answers beside the protocol steers no terminal.
+func TestProviderWritesToTheTerminal(t *testing.T) {
+	t.Parallel()
+	provider := signintest.NewProvider(t)
+	provider.Change(func(s *signintest.State) { s.Down, s.Says = true, "\x1b]0;owned\a\r\nerror: nothing is wrong" })
+	client := newClient(t, provider)
+	_, err := client.Refresh(t.Context(), secret.New("x"), "jane")
+	if err == nil || !strings.Contains(err.Error(), "503") || strings.ContainsFunc(err.Error(), unicode.IsControl) {
+		t.Errorf("error %q", err)
 	}
 }

@@ -51,8 +51,9 @@ type State struct {
 	Subject string
 	// Disabled refuses refreshes.
 	Disabled bool
-	// Down answers everything but discovery with 503.
+	// Down answers everything but discovery with 503, and Says is the body of that; empty means "down".
 	Down bool
+	Says string
 	// Nonce replaces that of ID tokens.
 	Nonce string
 	// Audience replaces that of ID tokens.
@@ -67,6 +68,10 @@ type State struct {
 	Deny string
 	// Rotate gives a new refresh token at each refresh and ends the old one.
 	Rotate bool
+	// Named has answers of the authorization endpoint name the provider (RFC 9207).
+	Named bool
+	// Metadata replaces what the provider says of itself.
+	Metadata map[string]any
 }
 
 // NewProvider starts a provider that ends with the test.
@@ -160,11 +165,15 @@ func (p *Provider) Agree() (waited bool) {
 }
 
 func (p *Provider) discovery(w http.ResponseWriter, _ *http.Request) {
-	send(w, http.StatusOK, map[string]any{
+	document := map[string]any{
 		"issuer": p.Issuer, "authorization_endpoint": p.Issuer + "/authorize", "token_endpoint": p.Issuer + "/token", "jwks_uri": p.Issuer + "/keys",
 		"device_authorization_endpoint": p.Issuer + "/device", "revocation_endpoint": p.Issuer + "/revoke",
 		"id_token_signing_alg_values_supported": []string{"ES256"}, "response_types_supported": []string{"code"}, "subject_types_supported": []string{"public"},
-	})
+	}
+	p.mu.Lock()
+	maps.Copy(document, p.state.Metadata)
+	p.mu.Unlock()
+	send(w, http.StatusOK, document)
 }
 
 func (p *Provider) keys(w http.ResponseWriter, _ *http.Request) {
@@ -183,6 +192,9 @@ func (p *Provider) authorize(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer := url.Values{"state": {asked.Get("state")}}
+	if p.state.Named {
+		answer.Set("iss", p.Issuer)
+	}
 	if p.state.Deny != "" {
 		answer.Set("error", p.state.Deny)
 	} else {
@@ -222,7 +234,7 @@ func (p *Provider) token(w http.ResponseWriter, r *http.Request) {
 	p.counts[grant]++
 	switch {
 	case p.state.Down:
-		http.Error(w, "down", http.StatusServiceUnavailable)
+		http.Error(w, or(p.state.Says, "down"), http.StatusServiceUnavailable)
 		return
 	case r.PostFormValue("client_id") != clientID && grant != "":
 		refuse(w, "invalid_client")
