@@ -17,7 +17,7 @@ func TestHeldTokens(t *testing.T) {
 	held := func(name string, token facts.HeldToken) facts.KubeconfigUser {
 		return facts.KubeconfigUser{Name: name, Token: &token}
 	}
-	f.Kubeconfigs = []facts.Kubeconfig{{File: facts.File{Path: "/home/x/config", State: facts.Read}, Users: []facts.KubeconfigUser{
+	f.Kubeconfigs = []facts.Kubeconfig{{File: facts.File{Path: "/etc/kubernetes/config", State: facts.Read}, Users: []facts.KubeconfigUser{
 		held("bob", facts.HeldToken{Token: facts.Token{Digest: "of bob"}}),
 		held("node", facts.HeldToken{Token: facts.Token{Digest: "of a node"}}),
 		held("stranger", facts.HeldToken{Token: facts.Token{Digest: "of nobody"}}),
@@ -31,17 +31,17 @@ func TestHeldTokens(t *testing.T) {
 		listed[c.ID] = c
 	}
 	for id, want := range map[string]struct{ username, mechanism string }{
-		"FILE=/home/x/config#stranger": {"", "staticToken or bootstrapToken or webhook"},
-		"FILE=/home/x/config#carol":    {"carol", "jwt"},
-		"FILE=/home/x/config#dave":     {"dave", "jwt"},
-		"JTI=7":                        {"system:serviceaccount:ci:deployer", "serviceAccountSecret"},
+		"FILE=/etc/kubernetes/config#stranger": {"", "staticToken or bootstrapToken or webhook"},
+		"FILE=/etc/kubernetes/config#carol":    {"carol", "jwt"},
+		"FILE=/etc/kubernetes/config#dave":     {"dave", "jwt"},
+		"JTI=7":                                {"system:serviceaccount:ci:deployer", "serviceAccountSecret"},
 	} {
 		if c := listed[id]; c == nil || c.Username != want.username || c.MechanismText() != want.mechanism || len(c.Stored) != 1 {
 			t.Errorf("%s is listed as %+v, want %+v", id, c, want)
 		}
 	}
 	for _, user := range []string{"bob", "node", "nothing"} {
-		if c := listed["FILE=/home/x/config#"+user]; c != nil {
+		if c := listed["FILE=/etc/kubernetes/config#"+user]; c != nil {
 			t.Errorf("%s is listed twice, or for nothing: %+v", user, c)
 		}
 	}
