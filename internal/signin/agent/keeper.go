@@ -65,7 +65,8 @@ type held struct {
 	problem error // of the last renewal
 	over    error // why it ended; nil while it goes on
 	overAt  time.Time
-	leaving bool // the gate could not be told of its end, and is told again
+	leaving bool // it is to end: the gate is told, and told again where it could not be
+	telling bool // somebody waits while the gate is told
 }
 
 // flight is a renewal that many may wait for.
@@ -294,7 +295,7 @@ func (k *keeper) look() {
 			delete(k.sessions, name)
 		case h.over != nil || h.current == nil:
 		case h.leaving:
-			if h.flight == nil && !now.Before(h.retryAt) {
+			if h.flight == nil && !h.telling && !now.Before(h.retryAt) {
 				k.tellAgain(name, h)
 			}
 		case h.used:

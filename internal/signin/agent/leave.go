@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/ostiary/ostiary/internal/secret"
+	"github.com/ostiary/ostiary/internal/signin/session"
 )
 
 // errSignedOut is why a session ended that the person ended.
@@ -79,22 +80,27 @@ type Left struct {
 // leave ends sessions: all, or those that are named. Nothing is given out any more as soon as it is called. With local, gates
 // are not told.
 func (k *keeper) leave(ctx context.Context, names []string, all, local bool) []Left {
+	type chosen struct {
+		name string
+		h    *held
+		s    session.Session // as it is now: its end takes the key away
+	}
+	var ending []chosen
 	k.mu.Lock()
-	chosen := map[string]*held{}
 	for name, h := range k.sessions {
 		switch {
 		case !all && !slices.Contains(names, name), h.current == nil:
 		case h.over != nil:
 			delete(k.sessions, name) // there is no need to explain any more
-		case !h.leaving || local || h.flight == nil: // also once more, where the gate could not be told
-			h.leaving = true
-			chosen[name] = h
+		case !h.leaving || local || h.flight == nil && !h.telling: // also once more, where the gate could not be told
+			h.leaving, h.telling = true, true
+			ending = append(ending, chosen{name, h, *h.current})
 		}
 	}
 	k.mu.Unlock()
 	lefts := []Left{}
-	for name, h := range chosen {
-		lefts = append(lefts, k.leaveOne(ctx, name, h, local))
+	for i := range ending {
+		lefts = append(lefts, k.leaveOne(ctx, ending[i].name, ending[i].h, &ending[i].s, local))
 	}
 	slices.SortFunc(lefts, func(a, b Left) int { return cmp.Or(cmp.Compare(a.Gate, b.Gate), cmp.Compare(a.Name, b.Name)) })
 	k.mu.Lock()
@@ -110,10 +116,7 @@ func (k *keeper) stopIfEmpty() {
 	}
 }
 
-func (k *keeper) leaveOne(ctx context.Context, name string, h *held, local bool) Left {
-	k.mu.Lock()
-	s := *h.current
-	k.mu.Unlock()
+func (k *keeper) leaveOne(ctx context.Context, name string, h *held, s *session.Session, local bool) Left {
 	left := Left{Name: name, Gate: s.Address.URL, Username: s.Username, Session: s.Session}
 	var err error
 	if !local {
@@ -121,6 +124,7 @@ func (k *keeper) leaveOne(ctx context.Context, name string, h *held, local bool)
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	h.telling = false
 	if err == nil {
 		left.Told = !local
 		k.forget(name, h)

@@ -25,6 +25,20 @@ func TestLeave(t *testing.T) {
 	}
 }
 
+// TestLeaveIsToldOnce: what looks after sessions now and then leaves alone what somebody is signing out of: it would take the key away under
+// them.
+func TestLeaveIsToldOnce(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.signIn(t)
+	w.gate.Change(func(s *signintest.GateState) { s.SlowEnd = w.look })
+	lefts := w.leave(t.Context(), nil, true, false)
+	w.settle()
+	if len(lefts) != 1 || !lefts[0].Told || w.gate.Count("revoke") != 1 {
+		t.Errorf("%+v, told %d times, want once", lefts, w.gate.Count("revoke"))
+	}
+}
+
 func TestLeaveNamesOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -57,6 +57,8 @@ type GateState struct {
 	OtherKey bool
 	// Slow is called before a token exchange is answered.
 	Slow func()
+	// SlowEnd is called before the end of a session is answered.
+	SlowEnd func()
 }
 
 // NewGate starts a gate that ends with the test, with two clusters and the given providers, which are named "corp", "other"...
@@ -240,6 +242,12 @@ func (g *Gate) certificate(csr, subject, session string, lifetime time.Duration)
 }
 
 func (g *Gate) revoke(w http.ResponseWriter, r *http.Request) {
+	g.mu.Lock()
+	slow := g.state.SlowEnd
+	g.mu.Unlock()
+	if slow != nil {
+		slow()
+	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.counts["revoke"]++
