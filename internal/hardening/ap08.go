@@ -18,13 +18,19 @@ func ap08() Check {
 
 func judgeAP08(in *input, v *verdict) {
 	in.needs(v, facts.SourceRBAC)
-	found := in.holders(func(g *grant) bool {
-		users, someUser := g.permits("impersonate", "", "users")
-		groups, _ := g.permits("impersonate", "", "groups")
-		_, someAccount := g.permits("impersonate", "", "serviceaccounts")
+	named := func(resource string, everyone bool) map[string]string {
+		return in.holders(func(g *grant) bool {
+			all, some := g.permits("impersonate", "", resource)
+			return g.namespace == "" && (all || some && !everyone)
+		})
+	}
+	found, users, accounts := named("users", true), named("users", false), named("serviceaccounts", false)
+	for name, through := range named("groups", true) {
 		// A group is named beside a user, and one user is enough to name any group beside.
-		return g.namespace == "" && (users || groups && (someUser || someAccount))
-	})
+		if found[name] == "" && users[name]+accounts[name] != "" {
+			found[name] = through
+		}
+	}
 	for name, through := range found {
 		if in.fullAdmin(name) {
 			continue // can do everything as themselves

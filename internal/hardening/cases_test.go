@@ -373,7 +373,8 @@ func cases() map[string]checkCase {
 		"AP-08": {fires: granted(user("eve"), rule("impersonate", "", "users,groups")), also: []func(*facts.Facts){
 			granted(user("eve"), rule("impersonate", "", "users", "alice"), rule("impersonate", "", "groups")), // alice, in system:masters
 			granted(user("eve"), rule("impersonate", "", "users")),
-		}, quiet: granted(user("eve"), rule("impersonate", "", "users,groups", "alice"))},
+			both(granted(user("eve"), rule("impersonate", "", "serviceaccounts", "a")), granted(user("eve"), rule("impersonate", "", "groups"))), // by two bindings
+		}, quiet: both(granted(user("eve"), rule("impersonate", "", "users,groups", "alice")), granted(user("adam"), rule("impersonate", "", "groups")))},
 		"AP-09": {fires: func(f *facts.Facts) { f.APIServices[0].Insecure = true }},
 		"AP-10": {fires: stored("Secret", "front proxy key")},
 

@@ -1,6 +1,7 @@
 package hardening_test
 
 import (
+	"strconv"
 	"strings"
 	"time"
 
@@ -223,8 +224,9 @@ func withStrongAccount(f *facts.Facts) {
 
 // grants gives subjects a role of their own, in all namespaces.
 func grants(f *facts.Facts, subject rbacv1.Subject, rules ...rbacv1.PolicyRule) {
-	f.ClusterRoles = append(f.ClusterRoles, clusterRole("planted", rules...))
-	f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind("planted", "planted", subject))
+	name := "planted" + strconv.Itoa(len(f.ClusterRoles))
+	f.ClusterRoles = append(f.ClusterRoles, clusterRole(name, rules...))
+	f.ClusterRoleBindings = append(f.ClusterRoleBindings, bind(name, name, subject))
 }
 
 func uses(f *facts.Facts, o facts.Observation) { f.Usage.Observed = append(f.Usage.Observed, o) }

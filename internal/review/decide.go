@@ -53,16 +53,19 @@ func dayOf(t time.Time) string {
 	return t.UTC().Format(time.DateOnly)
 }
 
-// Decide takes the decisions of a sheet. Each line must be of the population; every line needs a verdict, unless partial is
+// ErrSheet says that a file is no sheet of decisions. Match it with errors.Is.
+var ErrSheet = errors.New("this is no sheet of review start, filled in")
+
+// Decide takes the decisions of a sheet, or says with ErrSheet that it is none. Each line must be of the population; every line needs a verdict, unless partial is
 // given, and none may be decided by the person whom it lets in or who issued it. What is wrong is told all at once.
 func (r *Review) Decide(sheet io.Reader, at time.Time, partial bool) error {
 	reader := csv.NewReader(sheet)
 	lines, err := reader.ReadAll()
 	if err != nil {
-		return fmt.Errorf("the decisions are no CSV: %w", err)
+		return fmt.Errorf("%w: it is no CSV: %w", ErrSheet, err)
 	}
 	if len(lines) == 0 {
-		return errors.New("the decisions are empty")
+		return fmt.Errorf("%w: it is empty", ErrSheet)
 	}
 	column := map[string]int{}
 	for i, name := range lines[0] {
@@ -70,7 +73,7 @@ func (r *Review) Decide(sheet io.Reader, at time.Time, partial bool) error {
 	}
 	for _, name := range []string{columnID, columnReviewer, columnDecision, columnReason} {
 		if _, ok := column[name]; !ok {
-			return fmt.Errorf("the decisions have no column %s: fill in the sheet of review start", name)
+			return fmt.Errorf("%w: it has no column %s", ErrSheet, name)
 		}
 	}
 	items := map[string]*Item{}

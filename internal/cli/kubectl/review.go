@@ -111,7 +111,11 @@ func newReviewDecide(flags *genericclioptions.ConfigFlags, streams genericioopti
 		}
 		err = decided.Decide(sheet, time.Now(), partial)
 		if closeErr := sheet.Close(); err != nil || closeErr != nil {
-			return exitWith(report.CodeFindings, "%s: %w", decisions, errors.Join(err, closeErr))
+			code := report.CodeFindings
+			if errors.Is(err, review.ErrSheet) {
+				code = report.CodeFailed
+			}
+			return exitWith(code, "%s: %w", decisions, errors.Join(err, closeErr))
 		}
 		var problem error
 		if revoke {
