@@ -103,13 +103,14 @@ func (k *keeper) put(s *session.Session) error {
 	return nil
 }
 
-// dismiss tells a gate of the end of a session that nobody waits for.
+// dismiss tells a gate of the end of a session that nobody waits for. The lock is held.
 func (k *keeper) dismiss(s *session.Session) {
+	gone := *s
 	k.tasks.Go(func() {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(k.ctx), renewTimeout)
 		defer cancel()
-		if err := s.End(ctx); err != nil {
-			k.logger.Warn("gate not told of the end of a session", slog.String("gate", s.Address.URL), slog.Any("error", err))
+		if err := gone.End(ctx); err != nil {
+			k.logger.Warn("gate not told of the end of a session", slog.String("gate", gone.Address.URL), slog.Any("error", err))
 		}
 	})
 }

@@ -130,7 +130,7 @@ func (k *keeper) leaveOne(ctx context.Context, name string, h *held, s *session.
 		k.forget(name, h)
 		return left
 	}
-	left.Problem, left.Until, left.Again = err.Error(), s.NotAfter, true
+	left.Problem, left.Until, left.Again = err.Error(), s.NotAfter, s.Holds(k.now())
 	h.current.Refresh, h.current.Token.Token = secret.String{}, secret.String{} // the certificate alone is needed to tell the gate
 	h.over = nil
 	h.retry = firstRetry

@@ -39,6 +39,36 @@ func TestLeaveIsToldOnce(t *testing.T) {
 	}
 }
 
+// TestLeaveWithoutACertificate ends a session whose certificate has ended, which the gate would keep open for the rest of the day: another is got to
+// end it by. Where the provider does not let her in any more, nobody goes on with the session; where it is down, it is not said to have ended.
+func TestLeaveWithoutACertificate(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change func(*signintest.State)
+		told   bool
+		open   int
+	}{
+		"renewed": {func(*signintest.State) {}, true, 0},
+		"refused": {func(s *signintest.State) { s.Disabled = true }, true, 1},
+		"down":    {func(s *signintest.State) { s.Down = true }, false, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := newWorld(t)
+			s := w.newSession(t)
+			s.NotAfter = time.Now().Add(-time.Second)
+			if err := w.put(s); err != nil {
+				t.Fatal(err)
+			}
+			w.provider.Change(tt.change)
+			lefts := w.leave(t.Context(), nil, true, false)
+			if len(lefts) != 1 || lefts[0].Told != tt.told || (lefts[0].Problem == "") != tt.told || lefts[0].Again || len(w.gate.Open()) != tt.open {
+				t.Errorf("%+v, open %v", lefts, w.gate.Open())
+			}
+		})
+	}
+}
+
 func TestLeaveNamesOne(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

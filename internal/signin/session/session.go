@@ -213,8 +213,15 @@ func (s *Session) CredentialID() string {
 }
 
 // End tells the gate and then the provider that the session is over. What the gate says counts: the provider's refresh token
-// is worth nothing without this copy of it.
+// is worth nothing without this copy of it. A session outlives its certificates, and is ended by one: where none holds any more, another
+// is got for it.
 func (s *Session) End(ctx context.Context) error {
+	if now := time.Now(); s.Provider != nil && s.Renewable() && !now.Before(s.NotAfter) && now.Before(s.SessionEnds) {
+		err := s.Renew(ctx)
+		if _, refused := errors.AsType[*signin.RefusedError](err); err != nil && !refused { // who refuses lets nobody go on with it
+			return fmt.Errorf("its certificate has ended, and there is no other to end it by: %w", err)
+		}
+	}
 	gate, err := signin.NewGate(s.Address)
 	if err != nil {
 		return err
