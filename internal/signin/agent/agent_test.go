@@ -270,8 +270,9 @@ func TestStartAgain(t *testing.T) {
 
 // TestAgentThatIsAboutToEnd is asked more than once while it can be reached: what it does not take any more is for the next one.
 func TestAgentThatIsAboutToEnd(t *testing.T) {
-	folder := filepath.Join(runtimeFolder(t), "ostiary")
-	if err := os.Mkdir(folder, folderMode); err != nil {
+	runtimeFolder(t)
+	folder, err := Folder()
+	if err != nil {
 		t.Fatal(err)
 	}
 	listener, err := net.Listen("unix", filepath.Join(folder, socketName))
@@ -306,31 +307,4 @@ func TestAgentThatIsAboutToEnd(t *testing.T) {
 	running.group.Wait()
 	<-served
 	_ = last.Close()
-}
-
-// TestLongNames says what is wrong with a folder in which no socket can be, and does not wait for one.
-func TestLongNames(t *testing.T) {
-	runtime := filepath.Join(runtimeFolder(t), strings.Repeat("x", 90))
-	if err := os.Mkdir(runtime, folderMode); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("XDG_RUNTIME_DIR", runtime)
-	if _, err := Start(t.Context(), func() error { return errors.New("started") }); err == nil || !strings.Contains(err.Error(), "too long") {
-		t.Errorf("error %v", err)
-	}
-	t.Setenv("XDG_RUNTIME_DIR", runtime[:maxSocketPath-len("/ostiary/agent.sock")])
-	if err := os.Mkdir(os.Getenv("XDG_RUNTIME_DIR"), folderMode); err != nil {
-		t.Fatal(err)
-	}
-	listener, err := listen(t.Context(), func() string {
-		folder, err := Folder()
-		if err != nil {
-			t.Fatal(err)
-		}
-		return folder
-	}())
-	if err != nil {
-		t.Fatalf("as long as may be: %v", err)
-	}
-	_ = listener.Close()
 }
