@@ -40,8 +40,9 @@ const (
 	// keepIdle is how many idle HTTP/1.1 connections to an API server are kept: as many reads can be under way at a time
 	// without a handshake for any of them. kube-apiserver itself lets 400 in at a time by default.
 	keepIdle = 256
-	// idleUpstream closes upstream connections that nobody used, below kube-apiserver's own three minutes.
-	idleUpstream = 90 * time.Second
+	// idleUpstream closes upstream connections that nobody used, well before kube-apiserver does after 90 s: a request that
+	// meets its end there on the way would fail.
+	idleUpstream = time.Minute
 )
 
 // upstream is one API server with its connections.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/http"
 	"os"
 	"slices"
 	"testing"
@@ -37,7 +38,8 @@ type Stage struct {
 	// Paths are the programs.
 	Paths binaries.Paths
 
-	ends []func() error
+	ends  []func() error
+	gates []*gate.Gate
 }
 
 // Main builds programs, has set start what the tests share, runs the tests, stops everything in the reverse order of its
@@ -66,7 +68,25 @@ func run(ctx context.Context, m *testing.M, programs []binaries.Program, set fun
 	if err := set(ctx, s); err != nil {
 		return 1, err
 	}
-	return m.Run(), nil
+	if status = m.Run(); status != 0 {
+		s.tellFaults()
+	}
+	return status, nil
+}
+
+// tellFaults prints what gates could not do: a test that failed for that knows the answer to the client alone.
+func (s *Stage) tellFaults() {
+	for _, g := range s.gates {
+		lines, err := g.AccessLog()
+		for _, l := range lines {
+			if l.Status >= http.StatusInternalServerError {
+				_, _ = fmt.Fprintf(os.Stderr, "%s %s: %s %s of %s: %d (%s): %s\n", l.Time.Format(time.TimeOnly), g.URL, l.Method, l.Path, l.User, l.Status, l.Reason, l.Cause)
+			}
+		}
+		if err != nil {
+			_, _ = fmt.Fprintln(os.Stderr, err)
+		}
+	}
 }
 
 // AtEnd has a function called when all tests have run, before those that were given earlier. It is called also when a
@@ -121,6 +141,7 @@ func (s *Stage) Gate(ctx context.Context, config gate.Object) (*gate.Gate, error
 	g, err := gate.Start(ctx, gate.Options{Ostiary: s.Paths[binaries.Ostiary], Config: config})
 	if err == nil {
 		s.AtEnd(g.Stop)
+		s.gates = append(s.gates, g)
 	}
 	return g, err
 }
