@@ -4,6 +4,7 @@ FUZZTIME ?= 10s
 # scrypt is made to be slow, and is eight times slower with the race detector in it, in which it has nothing to find.
 RACE = -race -gcflags=golang.org/x/crypto/scrypt=-race=false
 # A program with the race detector in it waits for a second before it ends, for reports of other threads; tests start hundreds of them.
+# 20 ms are for one that is being written.
 export GORACE = atexit_sleep_ms=20
 LINT = $(CURDIR)/bin/golangci-lint run --config $(CURDIR)/.golangci.yml
 
@@ -20,7 +21,7 @@ build: ## Build both programs into bin/, and for every other platform into bin/c
 E2E = OSTIARY_E2E_RACE=1 OSTIARY_E2E_BUILT=1 go test -C e2e -race -vet=off -count=1 -timeout 60m -p 3 -parallel 6
 E2E_PACKAGES = ./login ./...
 
-test: programs ## Run every test of every module with the race detector, end to end included
+test: programs ## Run every test of every module with the race detector, end to end included, but for "make k9s"
 	go test $(RACE) -vet=off ./...
 	go test -C tools -race -vet=off ./...
 	$(E2E) $(E2E_PACKAGES)

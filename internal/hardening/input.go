@@ -108,3 +108,10 @@ func someOf(names []string) string {
 	}
 	return strings.Join(names, ", ")
 }
+
+// otherKubelets says which kubelets were not looked at, where the nodes are known.
+func (in *input) otherKubelets(v *verdict) {
+	if others := len(in.f.Nodes) - len(in.f.Kubelets); others > 0 {
+		v.unknown("the kubelets of %d of %d nodes were not looked at (needed: --kubelet-config for each)", others, len(in.f.Nodes))
+	}
+}

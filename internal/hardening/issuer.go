@@ -136,7 +136,7 @@ func forbidsSystem(rules []string, field string) bool {
 }
 
 // unreadRule says that a rule for users names "system:" in another form than forbidsSystem knows: it may forbid those names.
-func (*input) unreadRule(v *verdict, subject string, issuer *facts.Issuer, field string) bool {
+func unreadRule(v *verdict, subject string, issuer *facts.Issuer, field string) bool {
 	for _, rule := range issuer.UserRules {
 		if strings.Contains(rule, field) && strings.Contains(rule, "system:") {
 			v.unknown("whether a userValidationRule of the %s keeps out names that begin with system:, which this program cannot tell: %s", subject, rule)

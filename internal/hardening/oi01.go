@@ -20,7 +20,7 @@ func judgeOI01(in *input, v *verdict) {
 		if prefixed(issuer.Username) || forbidsSystem(issuer.UserRules, "user.username") {
 			return
 		}
-		if in.unreadRule(v, subject, issuer, "user.username") {
+		if unreadRule(v, subject, issuer, "user.username") {
 			return
 		}
 		v.fail(subject, evidence, "takes user names as the provider sends them (%s): a user there who is called system:admin is that here", mapped(issuer.Username))

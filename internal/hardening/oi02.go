@@ -20,7 +20,7 @@ func judgeOI02(in *input, v *verdict) {
 		if issuer.Groups == (facts.Mapping{}) || prefixed(issuer.Groups) || forbidsSystem(issuer.UserRules, "user.groups") {
 			return
 		}
-		if in.unreadRule(v, subject, issuer, "user.groups") {
+		if unreadRule(v, subject, issuer, "user.groups") {
 			return
 		}
 		v.fail(subject, evidence, "takes groups as the provider sends them (%s): a group there that is called system:masters has the whole cluster", mapped(issuer.Groups))

@@ -19,13 +19,6 @@ func tl03() Check {
 	}
 }
 
-// otherKubelets says which kubelets were not looked at, where the nodes are known.
-func (in *input) otherKubelets(v *verdict) {
-	if others := len(in.f.Nodes) - len(in.f.Kubelets); others > 0 {
-		v.unknown("the kubelets of %d of %d nodes were not looked at (needed: --kubelet-config for each)", others, len(in.f.Nodes))
-	}
-}
-
 func judgeTL03(in *input, v *verdict) {
 	in.needs(v, facts.SourceKubelets)
 	if len(in.f.Kubelets) == 0 {

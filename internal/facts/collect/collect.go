@@ -60,6 +60,15 @@ func (g *Gatherer) note(source facts.Source, state facts.State, count int, detai
 	g.found.Note(facts.SourceStatus{Source: source, State: state, Count: count, Detail: detail, Needs: needs})
 }
 
+// noteNoBetter is note for one of several API servers: what could not be read as a whole of another stays so.
+func (g *Gatherer) noteNoBetter(source facts.Source, state facts.State, count int, detail string) {
+	switch g.found.Status(source).State {
+	case facts.Unreadable, facts.Partial:
+	case facts.NotAsked, facts.Read, facts.Absent:
+		g.note(source, state, count, detail, "")
+	}
+}
+
 // digest tells two secrets of one gathering apart, and nothing else.
 func (g *Gatherer) digest(secret string) string {
 	mac := hmac.New(sha256.New, g.key[:])

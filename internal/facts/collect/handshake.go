@@ -35,9 +35,7 @@ func (g *Gatherer) Handshakes(ctx context.Context, server, serverName string) {
 		g.note(facts.SourceHandshake, facts.Unreadable, len(g.found.Handshakes), server+": "+err.Error(), "a direct way to the API server")
 		return
 	}
-	if g.found.Status(facts.SourceHandshake).State != facts.Unreadable { // at another API server, which stays so
-		g.note(facts.SourceHandshake, facts.Read, len(g.found.Handshakes), "", "")
-	}
+	g.noteNoBetter(facts.SourceHandshake, facts.Read, len(g.found.Handshakes), "")
 }
 
 // WebhookHandshakes does the same with every webhook that the API servers known so far ask about tokens.

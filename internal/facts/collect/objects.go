@@ -265,13 +265,11 @@ func (g *Gatherer) anonymous(ctx context.Context, server string, asker Asker) {
 		}
 		g.found.Probes = append(g.found.Probes, facts.Probe{Server: server, Path: facts.GuardedPath, Status: answer.Status, Headers: forged.name})
 	}
-	switch state := g.found.Status(facts.SourceProbes).State; {
-	case state == facts.Unreadable || state == facts.Partial: // at another API server, which stays so
-	case !slices.ContainsFunc(g.found.Probes, func(p facts.Probe) bool { return p.Status == 0 || p.Status >= http.StatusInternalServerError }):
-		g.note(facts.SourceProbes, facts.Read, len(g.found.Probes), "", "")
-	default:
-		g.note(facts.SourceProbes, facts.Partial, len(g.found.Probes), server+" answered some with an error of its own", "")
+	state, detail := facts.Read, ""
+	if slices.ContainsFunc(g.found.Probes, func(p facts.Probe) bool { return p.Status == 0 || p.Status >= http.StatusInternalServerError }) {
+		state, detail = facts.Partial, server+" answered some with an error of its own"
 	}
+	g.noteNoBetter(facts.SourceProbes, state, len(g.found.Probes), detail)
 }
 
 // forgedHeader claims to be an administrator, in one spelling.
